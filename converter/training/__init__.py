@@ -18,7 +18,8 @@ def train(
     resume: bool = False,
     progress: Callable[[str], None] = print,
 ) -> Path:
-    """Train what the settings say and return the Keras file; writes ``metrics.json`` and ``curve.jsonl`` beside it.
+    """Train what the settings say and return the Keras file; writes ``metrics.json`` and
+    ``curve.jsonl`` beside it.
 
     TensorFlow is imported only here, when it is needed: reading a recipe must not cost seconds.
     """

@@ -1,8 +1,9 @@
-"""The networks we ship: an anchor-free face detector and a mask classifier, both small and friendly to int8.
+"""The networks we ship: an anchor-free face detector and a mask classifier, both small and
+friendly to int8.
 
-Only operators that TensorFlow Lite quantizes well are used: convolution, depthwise convolution, ReLU6, addition,
-nearest-neighbour enlargement, mean, dense, softmax and logistic. Every convolution is followed by a batch
-normalization that the converter folds away.
+Only operators that TensorFlow Lite quantizes well are used: convolution, depthwise convolution,
+ReLU6, addition, nearest-neighbour enlargement, mean, dense, softmax and logistic. Every
+convolution is followed by a batch normalization that the converter folds away.
 """
 
 from __future__ import annotations
@@ -14,37 +15,65 @@ STRIDE = 4
 """Input pixels per cell of the face detector's output grids."""
 
 PRIOR = 0.01
-"""Score every cell begins with, so that the sea of empty cells does not drown the first steps (RetinaNet, section 4.1)."""
+"""Score every cell begins with, so that the sea of empty cells does not drown the first steps
+(RetinaNet, section 4.1).
+"""
 
 
 def _norm(x: keras.KerasTensor, name: str, *, activate: bool = True) -> keras.KerasTensor:
-    # Momentum 0.97: short trainings on small batches need statistics that follow quickly; the weight average smooths them.
+    # Momentum 0.97: short trainings on small batches need statistics that follow quickly; the
+    # weight average smooths them.
     x = layers.BatchNormalization(momentum=0.97, epsilon=1e-3, name=f"{name}_bn")(x)
     return layers.ReLU(max_value=6.0, name=f"{name}_relu")(x) if activate else x
 
 
-def _conv(x: keras.KerasTensor, channels: int, kernel: int, stride: int, name: str, *, activate: bool = True) -> keras.KerasTensor:
-    conv = layers.Conv2D(channels, kernel, stride, "same", use_bias=False, kernel_initializer="he_normal", name=name)
+def _conv(
+    x: keras.KerasTensor,
+    channels: int,
+    kernel: int,
+    stride: int,
+    name: str,
+    *,
+    activate: bool = True,
+) -> keras.KerasTensor:
+    conv = layers.Conv2D(
+        channels, kernel, stride, "same", use_bias=False, kernel_initializer="he_normal", name=name
+    )
     return _norm(conv(x), name, activate=activate)
 
 
-def _fused(x: keras.KerasTensor, channels: int, expand: int, stride: int, name: str) -> keras.KerasTensor:
-    """Fused inverted residual (EfficientNetV2): one plain 3×3 in place of expansion and depthwise; faster on few channels."""
+def _fused(
+    x: keras.KerasTensor, channels: int, expand: int, stride: int, name: str
+) -> keras.KerasTensor:
+    """Fused inverted residual (EfficientNetV2): one plain 3×3 in place of expansion and
+    depthwise; faster on few channels.
+    """
     y = _conv(x, int(x.shape[-1]) * expand, 3, stride, f"{name}_expand")
     y = _conv(y, channels, 1, 1, f"{name}_project", activate=False)
     return layers.Add(name=f"{name}_add")([x, y]) if stride == 1 and x.shape[-1] == channels else y
 
 
-def _inverted(x: keras.KerasTensor, channels: int, expand: int, stride: int, name: str, *, kernel: int = 3) -> keras.KerasTensor:
+def _inverted(
+    x: keras.KerasTensor, channels: int, expand: int, stride: int, name: str, *, kernel: int = 3
+) -> keras.KerasTensor:
     """Inverted residual with a linear bottleneck (MobileNetV2, section 3)."""
     y = _conv(x, int(x.shape[-1]) * expand, 1, 1, f"{name}_expand")
-    y = layers.DepthwiseConv2D(kernel, stride, "same", use_bias=False, depthwise_initializer="he_normal", name=f"{name}_depth")(y)
+    y = layers.DepthwiseConv2D(
+        kernel,
+        stride,
+        "same",
+        use_bias=False,
+        depthwise_initializer="he_normal",
+        name=f"{name}_depth",
+    )(y)
     y = _norm(y, f"{name}_depth")
     y = _conv(y, channels, 1, 1, f"{name}_project", activate=False)
     return layers.Add(name=f"{name}_add")([x, y]) if stride == 1 and x.shape[-1] == channels else y
 
 
-def build_face_detector(height: int | None, width: int | None, batch: int | None = None) -> keras.Model:
+def build_face_detector(
+    height: int | None, width: int | None, batch: int | None = None
+) -> keras.Model:
     """Single-shot, anchor-free face detector in the manner of CenterNet and TTFNet.
 
     Parameters
@@ -57,10 +86,12 @@ def build_face_detector(height: int | None, width: int | None, batch: int | None
     Returns
     -------
     keras.Model
-        Input ``image`` [batch, height, width, 3], RGB, ``(pixel - 127.5) / 127.5``. Outputs, a dictionary, on a grid of
-        ``height / 4`` rows and ``width / 4`` columns: ``score`` [.., 1] in [0, 1]; ``offset`` [.., 2], x then y of the face's
-        centre from the cell's upper left corner, in cells; ``size`` [.., 2], natural logarithm of width and height in cells.
-        A cell (row, column) thus tells centre x = (column + offset x) · 4 px and width = exp(size w) · 4 px of the input.
+        Input ``image`` [batch, height, width, 3], RGB, ``(pixel - 127.5) / 127.5``. Outputs, a
+        dictionary, on a grid of ``height / 4`` rows and ``width / 4`` columns: ``score`` [..,
+        1] in [0, 1]; ``offset`` [.., 2], x then y of the face's centre from the cell's upper
+        left corner, in cells; ``size`` [.., 2], natural logarithm of width and height in cells.
+        A cell (row, column) thus tells centre x = (column + offset x) · 4 px and width =
+        exp(size w) · 4 px of the input.
     """
     image = keras.Input((height, width, 3), batch_size=batch, name="image")
     x = _conv(image, 16, 3, 2, "stem")
@@ -73,7 +104,8 @@ def build_face_detector(height: int | None, width: int | None, batch: int | None
     x = _inverted(x, 64, 3, 1, "s16_b")
     s16 = _inverted(x, 64, 3, 1, "s16_c")
     x = _inverted(s16, 96, 3, 2, "s32_a")
-    # Two 5×5 at stride 32 lift the receptive field over 600 px: a face that fills the picture is seen whole.
+    # Two 5×5 at stride 32 lift the receptive field over 600 px: a face that fills the picture
+    # is seen whole.
     x = _inverted(x, 96, 2, 1, "s32_b", kernel=5)
     x = _inverted(x, 96, 2, 1, "s32_c", kernel=5)
     for name, skip in (("s16", s16), ("s8", s8), ("s4", s4)):
@@ -83,18 +115,25 @@ def build_face_detector(height: int | None, width: int | None, batch: int | None
         if name != "s4":
             x = _inverted(x, int(skip.shape[-1]), 2, 1, f"{name}_mix")
     x = _conv(x, 40, 3, 1, "head")
-    logit = layers.Conv2D(1, 1, bias_initializer=keras.initializers.Constant(_logit(PRIOR)), name="logit")(x)
+    logit = layers.Conv2D(
+        1, 1, bias_initializer=keras.initializers.Constant(_logit(PRIOR)), name="logit"
+    )(x)
     outputs = {
         "score": layers.Activation("sigmoid", name="score")(logit),
-        "offset": layers.Conv2D(2, 1, bias_initializer=keras.initializers.Constant(0.5), name="offset")(x),
+        "offset": layers.Conv2D(
+            2, 1, bias_initializer=keras.initializers.Constant(0.5), name="offset"
+        )(x),
         # Faces of about 40 px are the commonest, hence ln(10 cells) to begin with.
-        "size": layers.Conv2D(2, 1, bias_initializer=keras.initializers.Constant(2.3), name="size")(x),
+        "size": layers.Conv2D(2, 1, bias_initializer=keras.initializers.Constant(2.3), name="size")(
+            x
+        ),
     }
     return keras.Model(image, outputs, name="face_detector")
 
 
 def build_mask_classifier(size: int, batch: int | None = None) -> keras.Model:
-    """Mask classifier: inverted residuals under the reference system's head (pooling, dense 128, dropout, dense 2).
+    """Mask classifier: inverted residuals under the reference system's head (pooling, dense
+    128, dropout, dense 2).
 
     Parameters
     ----------
@@ -106,8 +145,8 @@ def build_mask_classifier(size: int, batch: int | None = None) -> keras.Model:
     Returns
     -------
     keras.Model
-        Input ``image`` [batch, size, size, 3], RGB, ``(pixel - 127.5) / 127.5``; output ``probability`` [batch, 2],
-        softmax over ``with_mask``, ``without_mask``.
+        Input ``image`` [batch, size, size, 3], RGB, ``(pixel - 127.5) / 127.5``; output
+        ``probability`` [batch, 2], softmax over ``with_mask``, ``without_mask``.
     """
     image = keras.Input((size, size, 3), batch_size=batch, name="image")
     x = _conv(image, 16, 3, 2, "stem")
@@ -123,7 +162,9 @@ def build_mask_classifier(size: int, batch: int | None = None) -> keras.Model:
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(128, activation="relu", name="hidden")(x)
     x = layers.Dropout(0.5, name="dropout")(x)
-    return keras.Model(image, layers.Dense(2, activation="softmax", name="probability")(x), name="mask_classifier")
+    return keras.Model(
+        image, layers.Dense(2, activation="softmax", name="probability")(x), name="mask_classifier"
+    )
 
 
 def _logit(probability: float) -> float:

@@ -10,10 +10,14 @@ Image = NDArray[np.uint8]
 
 
 def photometric(image: Image, rng: np.random.Generator) -> Image:
-    """Colour and contrast by look-up table; sometimes grey, dark and noisy, blurred, or coarsely compressed."""
+    """Colour and contrast by look-up table; sometimes grey, dark and noisy, blurred, or
+    coarsely compressed.
+    """
     image = _colour(image, rng)
     if rng.random() < 0.05:
-        image = np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR), np.uint8)
+        image = np.asarray(
+            cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR), np.uint8
+        )
     if rng.random() < 0.15:
         image = _low_light(image, rng)
     if rng.random() < 0.15:
@@ -47,15 +51,17 @@ def _blur(image: Image, rng: np.random.Generator) -> Image:
     end = (length - 1, int(rng.integers(0, length)))
     cv2.line(kernel, (0, length - 1 - end[1]), end, 1.0)
     kernel = kernel if rng.random() < 0.5 else kernel.T.copy()
-    return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), np.uint8)
+    return np.asarray(cv2.filter2D(image, -1, kernel / float(kernel.sum())), np.uint8)
 
 
 def _bytes(table: NDArray[np.floating]) -> Image:
-    return np.clip(np.rint(table * 255), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(table * 255), 0, 255), np.uint8)
 
 
 def draw_mask(image: Image, box: NDArray[np.float32], rng: np.random.Generator) -> None:
-    """Draw something like a face mask over the lower half of a face, in place: most labelled faces wear none."""
+    """Draw something like a face mask over the lower half of a face, in place: most labelled
+    faces wear none.
+    """
     x0, y0, x1, y1 = (float(v) for v in box)
     w, h = x1 - x0, y1 - y0
     top, tilt = y0 + h * rng.uniform(0.42, 0.6), h * rng.normal(0, 0.03)
@@ -72,19 +78,31 @@ def draw_mask(image: Image, box: NDArray[np.float32], rng: np.random.Generator) 
     )
     points = np.rint(outline * 8).astype(np.int32)
     colours = ((235, 235, 235), (200, 160, 110), (190, 190, 120), (35, 35, 35), (160, 150, 220))
-    colour = np.clip(np.array(colours[int(rng.integers(len(colours)))]) + rng.normal(0, 18, 3), 0, 255).tolist()
+    colour = np.clip(
+        np.array(colours[int(rng.integers(len(colours)))]) + rng.normal(0, 18, 3), 0, 255
+    ).tolist()
     cv2.fillPoly(image, [points], colour, cv2.LINE_AA, 3)
     if w > 24 and rng.random() < 0.7:  # pleats
         for share in (0.62, 0.72, 0.82):
             y = round(y0 + share * h)
-            cv2.line(image, (round(x0 + 0.15 * w), y), (round(x1 - 0.15 * w), y), [c * 0.88 for c in colour], 1, cv2.LINE_AA)
+            cv2.line(
+                image,
+                (round(x0 + 0.15 * w), y),
+                (round(x1 - 0.15 * w), y),
+                [c * 0.88 for c in colour],
+                1,
+                cv2.LINE_AA,
+            )
 
 
 def draw_obstacle(image: Image, box: NDArray[np.float32], rng: np.random.Generator) -> None:
     """Cover up to a third of a face by a plain ellipse (a hand, a head in front), in place."""
     x0, y0, x1, y1 = (float(v) for v in box)
     w, h = x1 - x0, y1 - y0
-    centre = (round(rng.choice([x0, x1]) + rng.normal(0, 0.1) * w), round(rng.uniform(y0 + 0.3 * h, y1)))
+    centre = (
+        round(rng.choice([x0, x1]) + rng.normal(0, 0.1) * w),
+        round(rng.uniform(y0 + 0.3 * h, y1)),
+    )
     axes = (max(round(w * rng.uniform(0.12, 0.35)), 1), max(round(h * rng.uniform(0.15, 0.4)), 1))
     colour = rng.integers(20, 220, 3).tolist()
     cv2.ellipse(image, centre, axes, float(rng.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)

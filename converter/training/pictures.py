@@ -14,12 +14,19 @@ from numpy.typing import NDArray
 PAD = 127
 """Grey of the letterbox's bars; the normalization maps it to almost zero."""
 
-FACE, WITH_MASK, WITHOUT_MASK, MASK_INCORRECT = "face", "with_mask", "without_mask", "mask_incorrect"
+FACE, WITH_MASK, WITHOUT_MASK, MASK_INCORRECT = (
+    "face",
+    "with_mask",
+    "without_mask",
+    "mask_incorrect",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture (uint8 [H, W, 3], BGR) with its faces: ``boxes`` float32 [n, 4] as x0, y0, x1, y1 in pixels, and ``states`` [n]."""
+    """A picture (uint8 [H, W, 3], BGR) with its faces: ``boxes`` float32 [n, 4] as x0, y0, x1,
+    y1 in pixels, and ``states`` [n].
+    """
 
     path: Path
     image: NDArray[np.uint8]
@@ -28,17 +35,23 @@ class Picture:
 
 
 def load_pictures(data: Path, wanted: Iterable[Path]) -> list[Picture]:
-    """Read ``wanted`` files of ``data/boxes/images`` with their boxes; 2000 web pictures take about 700 MB."""
+    """Read ``wanted`` files of ``data/boxes/images`` with their boxes; 2000 web pictures take
+    about 700 MB.
+    """
     table = json.loads((data / "boxes" / "annotations.json").read_text(encoding="utf-8"))
     names = {c["id"]: c["name"] for c in table["categories"]}
     ids = {image["file_name"]: image["id"] for image in table["images"]}
     found: dict[int, list[tuple[list[float], str]]] = {}
     for annotation in table["annotations"]:
-        found.setdefault(annotation["image_id"], []).append((annotation["bbox"], names[annotation["category_id"]]))
+        found.setdefault(annotation["image_id"], []).append(
+            (annotation["bbox"], names[annotation["category_id"]])
+        )
     pictures = []
     for path in wanted:
         faces = found.get(ids[path.name], [])
-        boxes = np.array([[x, y, x + w, y + h] for (x, y, w, h), _ in faces], np.float32).reshape(-1, 4)
+        boxes = np.array([[x, y, x + w, y + h] for (x, y, w, h), _ in faces], np.float32).reshape(
+            -1, 4
+        )
         pictures.append(Picture(path, read(path), boxes, tuple(state for _, state in faces)))
     return pictures
 
@@ -51,14 +64,20 @@ def read(path: Path) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def letterbox(image: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray[np.uint8], float, int, int]:
-    """Fit the picture centred into ``height`` × ``width``; returns it with the scale and the left and upper bar in pixels."""
+def letterbox(
+    image: NDArray[np.uint8], height: int, width: int
+) -> tuple[NDArray[np.uint8], float, int, int]:
+    """Fit the picture centred into ``height`` × ``width``; returns it with the scale and the
+    left and upper bar in pixels.
+    """
     h, w = image.shape[:2]
     scale = min(width / w, height / h)
     new_w, new_h = max(round(w * scale), 1), max(round(h * scale), 1)
     left, top = (width - new_w) // 2, (height - new_h) // 2
     canvas = np.full((height, width, 3), PAD, np.uint8)
-    canvas[top : top + new_h, left : left + new_w] = cv2.resize(image, (new_w, new_h), interpolation=cv2.INTER_LINEAR)
+    canvas[top : top + new_h, left : left + new_w] = cv2.resize(
+        image, (new_w, new_h), interpolation=cv2.INTER_LINEAR
+    )
     return canvas, scale, left, top
 
 

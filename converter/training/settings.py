@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 class _Training(BaseModel):
     """What both trainings have in common.
 
-    The budget is wall-clock minutes, not epochs: the learning rate reaches zero when the time is over, however slow the
-    machine is, so a training on a small board ends as well-annealed as one on a server, only with fewer pictures seen.
+    The budget is wall-clock minutes, not epochs: the learning rate reaches zero when the time
+    is over, however slow the machine is, so a training on a small board ends as well-annealed
+    as one on a server, only with fewer pictures seen.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -23,7 +24,9 @@ class _Training(BaseModel):
     """Share of the budget in which the learning rate rises linearly."""
     weight_decay: float = Field(default=1e-4, ge=0, le=1)
     average: float = Field(default=0.998, ge=0, lt=1)
-    """Decay a step of the exponential moving average of the weights; the averaged weights are what is judged and kept."""
+    """Decay a step of the exponential moving average of the weights; the averaged weights are
+    what is judged and kept.
+    """
     seed: int = Field(default=7, ge=0)
     threads: int = Field(default=2, ge=1, le=256)
     picture_fraction: float = Field(default=0.15, gt=0, lt=0.9)
@@ -31,7 +34,9 @@ class _Training(BaseModel):
     crop_fraction: float = Field(default=0.2, gt=0, lt=0.9)
     """Share of the tidy face crops held back for validation."""
     epoch_steps: int = Field(default=250, ge=1)
-    """Steps between two validations; an epoch is counted in steps because samples are drawn, not listed."""
+    """Steps between two validations; an epoch is counted in steps because samples are drawn,
+    not listed.
+    """
     target_precision: float = Field(default=0.93, gt=0, lt=1)
     """Detector: precision on validation at which the shipped score threshold is read off."""
 
@@ -48,13 +53,17 @@ class DetectorTraining(_Training):
     small_crop: int = Field(default=256, ge=64, multiple_of=32)
     """Side of most training crops, in pixels of the model's input."""
     large_crop: int = Field(default=384, ge=64, multiple_of=32)
-    """Side of the other training crops, which hold the large faces; they come in batches of half the size."""
+    """Side of the other training crops, which hold the large faces; they come in batches of
+    half the size.
+    """
     large_share: float = Field(default=0.35, ge=0, le=1)
     """Share of the steps that see large crops."""
     largest_face: float = Field(default=350, gt=0)
     """Longest face side, in pixels of the input, to which crops are zoomed."""
     smallest_face: float = Field(default=6, ge=0)
-    """Faces with a shorter side than this, in pixels of the input, count neither for nor against the network."""
+    """Faces with a shorter side than this, in pixels of the input, count neither for nor
+    against the network.
+    """
 
 
 class ClassifierTraining(_Training):
@@ -70,7 +79,9 @@ class ClassifierTraining(_Training):
     margin: float = Field(default=0.2, ge=0, le=1)
     """Share of the box's width and height added on each side before it is cut out."""
     jitter: float = Field(default=0.12, ge=0, le=1)
-    """Standard deviation of the box's shift and of the logarithm of its size while training, as a share of its side."""
+    """Standard deviation of the box's shift and of the logarithm of its size while training, as
+    a share of its side.
+    """
     box_share: float = Field(default=0.5, ge=0, le=1)
     """Share of the draws that come from boxes of group photos; the rest are tidy crops."""
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)

@@ -1,8 +1,10 @@
-"""Which pictures train and which judge: deterministic, and never a picture on one side with its near-twin on the other.
+"""Which pictures train and which judge: deterministic, and never a picture on one side with its
+near-twin on the other.
 
-Two pictures are near-twins when their difference hashes differ in at most ``NEAR_BITS`` bits (Krawetz 2013, "Kind of like
-that") and their thumbnails correlate; the second test stops plain pictures, whose hash is mostly noise, from chaining
-unrelated pictures into one huge group. The whole group goes to one side.
+Two pictures are near-twins when their difference hashes differ in at most ``NEAR_BITS`` bits
+(Krawetz 2013, "Kind of like that") and their thumbnails correlate; the second test stops plain
+pictures, whose hash is mostly noise, from chaining unrelated pictures into one huge group. The
+whole group goes to one side.
 """
 
 from __future__ import annotations
@@ -37,13 +39,18 @@ class Split:
 
 
 def split_boxes(data: Path, *, fraction: float = 0.15, seed: int = 7) -> Split:
-    """Split the group photos under ``data/boxes/images``, evenly over file prefix and number of faces."""
+    """Split the group photos under ``data/boxes/images``, evenly over file prefix and number of
+    faces.
+    """
     table = json.loads((data / "boxes" / "annotations.json").read_text(encoding="utf-8"))
     faces: dict[int, int] = {}
     for annotation in table["annotations"]:
         faces[annotation["image_id"]] = faces.get(annotation["image_id"], 0) + 1
     folder = data / "boxes" / "images"
-    strata = {folder / i["file_name"]: f"{_prefix(i['file_name'])}/{faces_bin(faces.get(i['id'], 0))}" for i in table["images"]}
+    strata = {
+        folder / i["file_name"]: f"{_prefix(i['file_name'])}/{faces_bin(faces.get(i['id'], 0))}"
+        for i in table["images"]
+    }
     return split_pictures(strata, fraction=fraction, seed=seed)
 
 
@@ -59,13 +66,15 @@ def split_crops(data: Path, *, fraction: float = 0.2, seed: int = 7) -> Split:
 
 
 def split_pictures(strata: Mapping[Path, str], *, fraction: float, seed: int) -> Split:
-    """Split pictures by seeded hash of their names, stratum by stratum, whole groups of near-twins at a time.
+    """Split pictures by seeded hash of their names, stratum by stratum, whole groups of near-
+    twins at a time.
 
     Parameters
     ----------
     strata
-        Picture file → name of its stratum; each stratum gives ``fraction`` of its pictures, as nearly as groups allow.
-        Only names below the common parent count, so the data may lie anywhere.
+        Picture file → name of its stratum; each stratum gives ``fraction`` of its pictures, as
+        nearly as groups allow. Only names below the common parent count, so the data may lie
+        anywhere.
     """
     paths = sorted(strata)
     groups: dict[int, list[Path]] = {}
@@ -91,8 +100,13 @@ def split_pictures(strata: Mapping[Path, str], *, fraction: float, seed: int) ->
 
 
 def faces_bin(faces: int) -> str:
-    """Name of the range in which a picture's number of faces falls, as the evaluation reports it."""
-    return "0" if faces < 1 else "1" if faces < 2 else "2-5" if faces < 6 else "6-17" if faces < 18 else "18+"
+    """Name of the range in which a picture's number of faces falls, as the evaluation reports
+    it.
+    """
+    for least, name in ((18, "18+"), (6, "6-17"), (2, "2-5"), (1, "1")):
+        if faces >= least:
+            return name
+    return "0"
 
 
 def thumbnail(path: Path) -> NDArray[np.float32]:
@@ -100,11 +114,13 @@ def thumbnail(path: Path) -> NDArray[np.float32]:
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise ValueError(f"not a readable picture: {path}")
-    return cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return np.asarray(cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def twin_groups(thumbnails: Sequence[NDArray[np.float32]]) -> list[int]:
-    """Group number of each picture: the index of the group's first member (union-find over near-twin pairs)."""
+    """Group number of each picture: the index of the group's first member (union-find over
+    near-twin pairs).
+    """
     parent = list(range(len(thumbnails)))
 
     def root(i: int) -> int:
@@ -113,10 +129,10 @@ def twin_groups(thumbnails: Sequence[NDArray[np.float32]]) -> list[int]:
             i = parent[i]
         return i
 
-    hashes = np.array([_difference_hash(t) for t in thumbnails], np.uint64)
+    hashes = np.array([_difference_hash(t) for t in thumbnails], np.bool_)
     flat = np.array([_standardized(t) for t in thumbnails], np.float32)
     for i in range(len(thumbnails) - 1):
-        near = np.bitwise_count(hashes[i + 1 :] ^ hashes[i]) <= NEAR_BITS
+        near = np.count_nonzero(hashes[i + 1 :] != hashes[i], axis=1) <= NEAR_BITS
         for j in np.flatnonzero(near) + i + 1:
             if float(flat[i] @ flat[j]) >= NEAR_CORRELATION:
                 a, b = sorted((root(i), root(int(j))))
@@ -124,15 +140,15 @@ def twin_groups(thumbnails: Sequence[NDArray[np.float32]]) -> list[int]:
     return [root(i) for i in range(len(thumbnails))]
 
 
-def _difference_hash(thumb: NDArray[np.float32]) -> np.uint64:
+def _difference_hash(thumb: NDArray[np.float32]) -> NDArray[np.bool_]:
     """64 bits: is each of 8×8 areas brighter than its right neighbour?"""
     small = cv2.resize(thumb, (9, 8), interpolation=cv2.INTER_AREA)
-    return np.packbits(small[:, :-1] > small[:, 1:]).view(np.uint64)[0]
+    return np.asarray(small[:, :-1] > small[:, 1:]).ravel()
 
 
 def _standardized(thumb: NDArray[np.float32]) -> NDArray[np.float32]:
     centred = thumb.ravel() - thumb.mean()
-    return (centred / max(float(np.linalg.norm(centred)), 1e-6)).astype(np.float32)
+    return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-6), np.float32)
 
 
 def _prefix(name: str) -> str:

@@ -1,7 +1,8 @@
 """From boxes to the detector's grids and back.
 
-The heat map is TTFNet's (Liu et al. 2020, "Training-Time-Friendly Network", section 3): an elliptic Gaussian on each
-centre, and the same Gaussian as the weight of the regression, so that cells beside the centre also learn the box.
+The heat map is TTFNet's (Liu et al. 2020, "Training-Time-Friendly Network", section 3): an
+elliptic Gaussian on each centre, and the same Gaussian as the weight of the regression, so that
+cells beside the centre also learn the box.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ from numpy.typing import NDArray
 from converter.training.architectures import STRIDE
 
 SPREAD = 0.54
-"""TTFNet's alpha: the Gaussian's radius as a share of the half box; sigma is a third of the radius."""
+"""TTFNet's alpha: the Gaussian's radius as a share of the half box; sigma is a third of the
+radius.
+"""
 
 REGRESSION_LEVEL = 0.4
-"""Cells whose Gaussian lies at or above this learn the box; the network's offsets stay within a few cells, which int8 needs."""
+"""Cells whose Gaussian lies at or above this learn the box; the network's offsets stay within a
+few cells, which int8 needs.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +48,41 @@ class Targets:
     weight: NDArray[np.float32]
 
 
-def encode(boxes: NDArray[np.float32], ignored: NDArray[np.float32], height: int, width: int) -> Targets:
-    """Targets for ``boxes`` [n, 4] (x0, y0, x1, y1, input pixels); ``ignored`` [m, 4] are blanked out of the heat map's loss."""
+def encode(
+    boxes: NDArray[np.float32], ignored: NDArray[np.float32], height: int, width: int
+) -> Targets:
+    """Targets for ``boxes`` [n, 4] (x0, y0, x1, y1, input pixels); ``ignored`` [m, 4] are
+    blanked out of the heat map's loss.
+    """
     rows, columns = height // STRIDE, width // STRIDE
     heat = np.zeros((rows, columns), np.float32)
     keep = np.ones((rows, columns), np.float32)
     box = np.zeros((rows, columns, 4), np.float32)
     weight = np.zeros((rows, columns), np.float32)
     for x0, y0, x1, y1 in ignored / STRIDE:
-        keep[max(int(y0), 0) : max(int(np.ceil(y1)), 0), max(int(x0), 0) : max(int(np.ceil(x1)), 0)] = 0
+        keep[
+            max(int(y0), 0) : max(int(np.ceil(y1)), 0), max(int(x0), 0) : max(int(np.ceil(x1)), 0)
+        ] = 0
     ys, xs = np.mgrid[0:rows, 0:columns].astype(np.float32)
     # Large first: where two faces overlap, the small one in front owns the cells around its centre.
-    for x0, y0, x1, y1 in sorted((boxes / STRIDE).tolist(), key=lambda b: -(b[2] - b[0]) * (b[3] - b[1])):
+    for x0, y0, x1, y1 in sorted(
+        (boxes / STRIDE).tolist(), key=lambda b: -(b[2] - b[0]) * (b[3] - b[1])
+    ):
         cx, cy, w, h = (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0
         column, row = min(int(cx), columns - 1), min(int(cy), rows - 1)
         sx, sy = max(w * SPREAD / 6, 0.3), max(h * SPREAD / 6, 0.3)
         gauss = np.exp(-((xs - column) ** 2 / (2 * sx * sx) + (ys - row) ** 2 / (2 * sy * sy)))
         np.maximum(heat, gauss, out=heat)
         own = gauss >= REGRESSION_LEVEL
-        box[own] = np.stack([cx - xs[own], cy - ys[own], np.full(own.sum(), np.log(w)), np.full(own.sum(), np.log(h))], axis=1)
+        box[own] = np.stack(
+            [
+                cx - xs[own],
+                cy - ys[own],
+                np.full(own.sum(), np.log(w)),
+                np.full(own.sum(), np.log(h)),
+            ],
+            axis=1,
+        )
         weight[own] = gauss[own] / gauss[own].sum()
         keep[row, column] = 1
     return Targets(heat, keep, box, weight)
@@ -78,8 +99,9 @@ def decode(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Boxes [n, 4] (x0, y0, x1, y1, input pixels) and scores [n], best first.
 
-    A cell counts when it is the greatest of its 3×3 neighbourhood (CenterNet, section 4) and at least ``threshold``; of boxes
-    that overlap by more than ``iou`` the better one stays. ``score`` is [rows, columns], ``offset`` and ``size`` [rows, columns, 2].
+    A cell counts when it is the greatest of its 3×3 neighbourhood (CenterNet, section 4) and at
+    least ``threshold``; of boxes that overlap by more than ``iou`` the better one stays.
+    ``score`` is [rows, columns], ``offset`` and ``size`` [rows, columns, 2].
     """
     peak = (score >= threshold) & (score >= cv2.dilate(score, np.ones((3, 3), np.uint8)))
     row, column = np.nonzero(peak)

@@ -52,4 +52,4 @@ class SpecMismatch(ModelError):
 
 
 class GoldenMismatch(ModelError):
-    """This machine computes other outputs for the golden inputs than the converter did."""
+    """Other outputs for the golden inputs on this machine than the converter had."""

@@ -1,0 +1,1 @@
+"""One file a verb of ``linesight``: ``add_arguments(parser)`` and ``run(args) -> int``."""

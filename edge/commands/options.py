@@ -1,0 +1,59 @@
+"""Arguments that several verbs share, and their report as a file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edge.errors import UsageError
+
+DEFAULT_CONFIG = "/etc/linesight/station.toml"
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """``--config FILE``, from ``$LINESIGHT_CONFIG`` or the usual place."""
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default=os.environ.get("LINESIGHT_CONFIG") or DEFAULT_CONFIG,
+        help="the station.toml (default: $LINESIGHT_CONFIG, else %(default)s)",
+    )
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """``--models DIR``."""
+    parser.add_argument(
+        "--models", metavar="DIR", type=Path, help="look for bundles here before everywhere else"
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """``--json FILE``."""
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the report as JSON; - is standard output"
+    )
+
+
+def write_json(name: str | None, report: Mapping[str, Any]) -> None:
+    """Write a report where ``--json`` says; nothing when it says nothing.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be written.
+    """
+    if name is None:
+        return
+    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+    if name == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        Path(name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--json {name}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,35 @@
+"""``station.toml``: what one station watches, how it judges, and where it reports.
+
+:func:`load` reads the file and reports every mistake in it at once.
+"""
+
+from edge.config.credentials import read_password
+from edge.config.load import build, load
+from edge.config.models import (
+    Camera,
+    Config,
+    Inference,
+    Models,
+    Mqtt,
+    Outbox,
+    RuleSettings,
+    Station,
+    is_local,
+    without_password,
+)
+
+__all__ = [
+    "Camera",
+    "Config",
+    "Inference",
+    "Models",
+    "Mqtt",
+    "Outbox",
+    "RuleSettings",
+    "Station",
+    "build",
+    "is_local",
+    "load",
+    "read_password",
+    "without_password",
+]

@@ -1,0 +1,51 @@
+"""Geometry of boxes: one meaning of IoU, growing and clipping for decode, tracker and evaluation.
+
+Boxes are rows of ``x, y, width, height``; every function takes any floating dtype and computes in
+float64, so that 1e38 in a corrupt model's output is a large number and not an overflow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Boxes = npt.NDArray[np.float64]
+
+
+def iou(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> Boxes:
+    """Intersection over union of each box of ``first`` (N, 4) with each of ``second`` (M, 4).
+
+    Returns
+    -------
+    numpy.ndarray
+        (N, M) float64 in [0, 1]; boxes without area overlap nothing.
+    """
+    a = np.asarray(first, np.float64).reshape(-1, 1, 4)
+    b = np.asarray(second, np.float64).reshape(1, -1, 4)
+    low = np.maximum(a[..., :2], b[..., :2])
+    high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
+    sides = np.maximum(high - low, 0.0)
+    shared = sides[..., 0] * sides[..., 1]
+    union = a[..., 2] * a[..., 3] + b[..., 2] * b[..., 3] - shared
+    share: Boxes = np.zeros_like(shared)
+    np.divide(shared, union, out=share, where=union > 0)
+    return share
+
+
+def grow(boxes: npt.NDArray[Any], margin: float) -> Boxes:
+    """Boxes (N, 4) with ``margin`` × width added left and right, × height above and below."""
+    grown = np.array(boxes, np.float64).reshape(-1, 4)
+    grown[:, :2] -= margin * grown[:, 2:]
+    grown[:, 2:] *= 1.0 + 2.0 * margin
+    return grown
+
+
+def clip(boxes: npt.NDArray[Any], width: float, height: float) -> Boxes:
+    """The part of each box (N, 4) that lies in a ``width`` × ``height`` image; outside: no size."""
+    rows = np.asarray(boxes, np.float64).reshape(-1, 4)
+    limit = np.array([width, height], np.float64)
+    low = np.clip(rows[:, :2], 0.0, limit)
+    high = np.clip(rows[:, :2] + rows[:, 2:], 0.0, limit)
+    return np.concatenate([low, np.maximum(high - low, 0.0)], axis=1)

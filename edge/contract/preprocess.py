@@ -1,0 +1,150 @@
+"""From an image to the model's input tensor, the only way there is to it.
+
+Training, calibration, golden vectors and the device all come through here. It gives the same bytes
+on every machine: the resize is OpenCV's bit-exact one, and normalizing and quantizing together are
+one table of 256 entries for each channel, so an int8 model never sees a float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.contract.manifest import InputSpec, TensorSpec
+from edge.contract.quantize import quantize
+from edge.contract.transform import Transform
+
+__all__ = ["Preprocessor", "Transform", "normalization_table"]
+
+Image = npt.NDArray[np.uint8]
+
+# The plain INTER_LINEAR differs between x86 (IPP) and ARM builds by a grey level here and there;
+# INTER_NEAREST does not keep pixel centres.
+_INTERPOLATION = {
+    "nearest": cv2.INTER_NEAREST_EXACT,
+    "linear": cv2.INTER_LINEAR_EXACT,
+    "area": cv2.INTER_AREA,
+}
+
+
+def normalization_table(spec: InputSpec, tensor: TensorSpec) -> npt.NDArray[Any]:
+    """What every grey value becomes: (256, channels) in the tensor's dtype, ``color`` order.
+
+    A float32 tensor gets ``(pixel - mean) / std``, an integer one that number quantized.
+    """
+    grey = np.arange(256, dtype=np.float64)[:, np.newaxis]
+    real = (grey - np.array(spec.normalize.mean)) / np.array(spec.normalize.std)
+    if tensor.scale is None or tensor.zero_point is None:
+        return real.astype(np.float32)
+    return quantize(real, tensor.scale, tensor.zero_point, tensor.dtype)
+
+
+class Preprocessor:
+    """Makes the input tensors of one variant. Used by one thread: it keeps scratch memory.
+
+    Parameters
+    ----------
+    spec
+        The manifest's ``input``.
+    tensor
+        The variant's input tensor: ``bundle.input_tensor(variant)``.
+    """
+
+    def __init__(self, spec: InputSpec, tensor: TensorSpec) -> None:
+        self.spec = spec
+        self.dtype = np.dtype(tensor.dtype)
+        table = normalization_table(spec, tensor)
+        if (table == table[:, :1]).all():
+            table = table[:, :1]  # one table for all channels is the faster cv2.LUT
+        self._table = np.ascontiguousarray(table[np.newaxis])
+        self._resized = np.empty((0, spec.height, spec.width, 3), np.uint8)
+        self._colored = np.empty((0, spec.height, spec.width, spec.channels), np.uint8)
+
+    def allocate(self, count: int) -> npt.NDArray[Any]:
+        """An uninitialized tensor for ``count`` images, for :meth:`prepare`'s ``out``."""
+        spec = self.spec
+        return np.empty((count, spec.height, spec.width, spec.channels), self.dtype)
+
+    def prepare(
+        self, images: Sequence[Image], out: npt.NDArray[Any] | None = None
+    ) -> tuple[npt.NDArray[Any], tuple[Transform, ...]]:
+        """Resize, reorder, normalize and quantize images into one batch.
+
+        Parameters
+        ----------
+        images
+            One or more BGR images, (H, W, 3) uint8, each of any size; views, crops and read-only
+            arrays are fine and stay as they are.
+        out
+            Memory to write to, contiguous and of the shape and dtype of :meth:`allocate`.
+
+        Returns
+        -------
+        tensor, transforms
+            (N, height, width, channels) in the model's dtype (``out`` if it was given), and for
+            each image the map between it and its place in the tensor.
+
+        Raises
+        ------
+        ValueError
+            No images, an image of another kind, or an ``out`` that does not fit.
+        """
+        count = len(images)
+        if count == 0:
+            raise ValueError("prepare: needs at least one image")
+        tensor = self.allocate(count) if out is None else out
+        self._reserve(count)
+        if not (
+            tensor.shape == (count, *self._colored.shape[1:])
+            and tensor.dtype == self.dtype
+            and tensor.flags.c_contiguous
+            and tensor.flags.writeable
+        ):
+            raise ValueError(
+                f"prepare: out is {tensor.dtype.name} {tensor.shape}, expected contiguous "
+                f"{self.dtype.name} {(count, *self._colored.shape[1:])}"
+            )
+        transforms = tuple(
+            self._place(image, slot) for image, slot in zip(images, self._resized, strict=False)
+        )
+        self._convert(count, tensor)
+        return tensor, transforms
+
+    def _reserve(self, count: int) -> None:
+        if len(self._resized) < count:
+            self._resized = np.empty((count, *self._resized.shape[1:]), np.uint8)
+            self._colored = np.empty((count, *self._colored.shape[1:]), np.uint8)
+
+    def _place(self, image: Image, slot: Image) -> Transform:
+        """Write one image, resized, into its slot of the scratch memory."""
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(
+                f"prepare: an image is {image.dtype.name} {image.shape}, expected uint8 (H, W, 3)"
+            )
+        transform = Transform.fit(image.shape[0], image.shape[1], self.spec)
+        if transform.padded:
+            slot[...] = self.spec.resize.pad
+        interpolation = _INTERPOLATION[self.spec.resize.interpolation]
+        if interpolation == cv2.INTER_AREA and max(transform.scale) > 1:
+            interpolation = cv2.INTER_LINEAR_EXACT  # area is defined for shrinking only
+        top, left = transform.top, transform.left
+        inner = slot[top : top + transform.inner_height, left : left + transform.inner_width]
+        size = (transform.inner_width, transform.inner_height)
+        inner[...] = cv2.resize(image, size, interpolation=interpolation)
+        return transform
+
+    def _convert(self, count: int, tensor: npt.NDArray[Any]) -> None:
+        """Color order and table for the whole batch at once, as one tall image."""
+        spec = self.spec
+        tall = (count * spec.height, spec.width, -1)
+        pixels = self._resized[:count].reshape(tall)
+        if spec.color != "BGR":
+            code = cv2.COLOR_BGR2RGB if spec.color == "RGB" else cv2.COLOR_BGR2GRAY
+            colored = self._colored[:count].reshape(tall)
+            cv2.cvtColor(pixels, code, dst=colored)
+            pixels = colored
+        cv2.LUT(pixels, self._table, dst=tensor.reshape(tall))

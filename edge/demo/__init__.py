@@ -1,0 +1,1 @@
+"""What the demo and ``linesight watch`` add to the service: broker, picture, subscriber, view."""

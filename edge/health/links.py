@@ -1,0 +1,139 @@
+"""What the publish and the outbox thread report about the way to the broker."""
+
+from __future__ import annotations
+
+import threading
+
+from edge.health.reservoir import Reservoir
+from edge.records import MqttStatus, OutboxStatus, Reason
+
+HIGH_WATER = 0.8
+"""Share of the outbox's bound from which it is a reason."""
+
+
+class BrokerHealth:
+    """The connection to the broker, as the publish thread sees it; read by any thread."""
+
+    def __init__(self) -> None:
+        self.puback_ms = Reservoir()
+        self._lock = threading.Lock()
+        self._connected = False
+        self._connects = 0
+        self._absence: str | None = None
+        self._inflight = 0
+        self._refused: dict[str, str] = {}
+        self._duplicates = 0
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker has taken us."""
+        return self._connected
+
+    @property
+    def duplicates_possible(self) -> int:
+        """Messages that may arrive twice: sent, not acknowledged, and sent again."""
+        return self._duplicates
+
+    def connected(self) -> None:
+        """The broker took us; what it refused before may be allowed now."""
+        with self._lock:
+            self._connected, self._absence = True, None
+            self._connects += 1
+
+    def disconnected(self, reason: str, unacknowledged: int) -> None:
+        """The connection has gone, with so many messages sent and not acknowledged."""
+        with self._lock:
+            self._connected, self._absence, self._inflight = False, reason, 0
+            self._duplicates += unacknowledged
+
+    def inflight(self, count: int) -> None:
+        """So many messages wait for their acknowledgement."""
+        self._inflight = count
+
+    def refused(self, topic: str, detail: str) -> None:
+        """The broker does not take messages on this topic."""
+        with self._lock:
+            self._refused[topic] = detail
+
+    def allowed(self, topic: str) -> None:
+        """The broker took a message on this topic."""
+        if self._refused:
+            with self._lock:
+                self._refused.pop(topic, None)
+
+    def status(self) -> MqttStatus:
+        """The connection's part of the status."""
+        with self._lock:
+            return MqttStatus(self._connected, max(0, self._connects - 1), self._inflight)
+
+    def reasons(self) -> list[Reason]:
+        """Why the way to the broker is not well."""
+        with self._lock:
+            found = [Reason("not_authorized", f"{t}: {d}") for t, d in self._refused.items()]
+            if self._absence is not None:
+                found.append(Reason("broker_unreachable", self._absence))
+        return found
+
+
+class OutboxHealth:
+    """The outbox, as its thread sees it; read by any thread."""
+
+    def __init__(self, max_rows: int, max_bytes: int) -> None:
+        self._max_rows, self._max_bytes = max_rows, max_bytes
+        self._lock = threading.Lock()
+        self._status = OutboxStatus(0, 0, 0.0, 0, 0, 0, 0)
+        self._failing: str | None = None
+        self._lost = 0
+        self._losing = False
+
+    @property
+    def lost(self) -> int:
+        """Messages that were lost because the disk was away for longer than memory lasts."""
+        return self._lost
+
+    def counted(self, status: OutboxStatus) -> None:
+        """The outbox's own counters; it works."""
+        with self._lock:
+            self._status, self._failing, self._losing = status, None, False
+
+    def failing(self, detail: str) -> None:
+        """The outbox cannot be written; messages wait in memory."""
+        with self._lock:
+            self._failing = detail
+
+    def lose(self) -> None:
+        """A message gave way in memory to a newer one."""
+        with self._lock:
+            self._lost += 1
+            self._losing = True
+
+    @property
+    def losing(self) -> bool:
+        """Whether messages are being lost now."""
+        return self._losing
+
+    def status(self, duplicates_possible: int) -> OutboxStatus:
+        """The outbox's part of the status."""
+        with self._lock:
+            s = self._status
+            return OutboxStatus(
+                rows=s.rows,
+                bytes=s.bytes,
+                oldest_s=s.oldest_s,
+                dropped_oldest=s.dropped_oldest + self._lost,
+                dead=s.dead,
+                no_subscriber=s.no_subscriber,
+                duplicates_possible=duplicates_possible,
+            )
+
+    def reasons(self) -> list[Reason]:
+        """Why the outbox is not well."""
+        found = []
+        with self._lock:
+            if self._failing is not None:
+                lost = f"; {self._lost} messages lost" if self._lost else ""
+                found.append(Reason("disk_full", f"{self._failing}{lost}"))
+            rows, size = self._status.rows, self._status.bytes
+            if rows > HIGH_WATER * self._max_rows or size > HIGH_WATER * self._max_bytes:
+                found.append(Reason("outbox_high", f"over {HIGH_WATER:.0%} of the outbox is used"))
+        return found

@@ -1,0 +1,32 @@
+"""Observation, alert, status to topic and versioned JSON, and back to nothing: pure functions.
+
+``Topics`` names the topics, ``encode_*`` make messages, ``seal`` adds what the outbox and the
+connection know, ``schemas`` describes what goes on the wire.
+"""
+
+from edge.messages.encode import (
+    encode_alert,
+    encode_availability,
+    encode_info,
+    encode_reply,
+    encode_state,
+    encode_status,
+)
+from edge.messages.seal import SealContext, Stored, seal
+from edge.messages.station import StationInfo
+from edge.messages.topics import Topics, fleet_topics
+
+__all__ = [
+    "SealContext",
+    "StationInfo",
+    "Stored",
+    "Topics",
+    "encode_alert",
+    "encode_availability",
+    "encode_info",
+    "encode_reply",
+    "encode_state",
+    "encode_status",
+    "fleet_topics",
+    "seal",
+]

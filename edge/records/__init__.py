@@ -1,0 +1,67 @@
+"""Immutable data that flows through the service, from a camera's frame to a broker's message.
+
+Everything here is validated when it is built; arrays become read-only. Boxes are
+``(x, y, width, height)`` in pixels of the image the camera gave, x to the right, y down.
+"""
+
+from edge.records.alert import Alert, HeldBack, HitCount, Phase, Severity
+from edge.records.arrays import Floats, Image, Outputs
+from edge.records.frame import Frame, Header
+from edge.records.message import Command, Message, Way
+from edge.records.observation import ModelRef, Observation, Timings, Track
+from edge.records.results import (
+    Box,
+    Classification,
+    Detections,
+    Ellipse,
+    Ellipses,
+    Region,
+    Result,
+    Segmentation,
+)
+from edge.records.status import (
+    CameraStatus,
+    Drops,
+    MqttStatus,
+    OutboxStatus,
+    Percentiles,
+    Reason,
+    ReasonCode,
+    Status,
+)
+
+__all__ = [
+    "Alert",
+    "Box",
+    "CameraStatus",
+    "Classification",
+    "Command",
+    "Detections",
+    "Drops",
+    "Ellipse",
+    "Ellipses",
+    "Floats",
+    "Frame",
+    "Header",
+    "HeldBack",
+    "HitCount",
+    "Image",
+    "Message",
+    "ModelRef",
+    "MqttStatus",
+    "Observation",
+    "OutboxStatus",
+    "Outputs",
+    "Percentiles",
+    "Phase",
+    "Reason",
+    "ReasonCode",
+    "Region",
+    "Result",
+    "Segmentation",
+    "Severity",
+    "Status",
+    "Timings",
+    "Track",
+    "Way",
+]

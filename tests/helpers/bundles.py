@@ -1,0 +1,30 @@
+"""The two tiny bundles of ``tests/fixtures`` and ways to spoil copies of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
+
+BLOB_DETECTOR = FIXTURES / "blob_detector"
+"""Finds bright blobs of 12 to 24 model pixels on a dark ground; label ``face``."""
+
+TINT_CLASSIFIER = FIXTURES / "tint_classifier"
+"""Bluish crop: ``with_mask``; reddish crop: ``without_mask``."""
+
+
+def copy_bundle(tmp_path: Path, which: Path) -> Path:
+    """A writable copy of a bundle, ``tmp_path / which.name``."""
+    return Path(shutil.copytree(which, tmp_path / which.name))
+
+
+def edit_manifest(path: Path, fn: Callable[[dict[str, Any]], object]) -> None:
+    """Let ``fn`` change the manifest of the bundle in the folder ``path``, in place."""
+    file = path / "manifest.json"
+    data = json.loads(file.read_text(encoding="utf-8"))
+    fn(data)
+    file.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
