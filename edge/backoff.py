@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt. Pure: no clock, no sleep, the caller's random numbers."""
+"""How long to wait before the next attempt. Pure: no clock, no sleep, the caller's chance."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@
     ├── NonFiniteOutput              ArithmeticError         1
     ├── ExtraAbsent                  ImportError            69
     ├── OutboxError                  OSError                 1
-    │   └── OutboxLocked             BlockingIOError        78
+    │   ├── OutboxLocked             BlockingIOError        78
+    │   └── OutboxUnwritable         PermissionError        78
     ├── SinkError                    OSError                 1
     │   ├── BrokerUnreachable        ConnectionError        69
     │   └── BrokerRefused            PermissionError        69
@@ -60,6 +61,7 @@ __all__ = [
     "NonFiniteOutput",
     "OutboxError",
     "OutboxLocked",
+    "OutboxUnwritable",
     "RuntimeAbsent",
     "SinkError",
     "SourceError",
@@ -148,6 +150,12 @@ class OutboxError(LineSightError, OSError):
 
 class OutboxLocked(OutboxError, BlockingIOError):
     """Another process owns this outbox."""
+
+    exit_code = 78
+
+
+class OutboxUnwritable(OutboxError, PermissionError):
+    """The state directory, or the database in it, cannot be written."""
 
     exit_code = 78
 

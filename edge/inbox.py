@@ -1,8 +1,15 @@
-"""What comes in: commands are parsed here, and wait here for the pipeline's control step."""
+"""What comes in: commands are parsed here, and wait here for the pipeline's control step.
+
+What a stranger may send is bounded before it is looked at: length, nesting, a closed list of verbs.
+"""
 
 from __future__ import annotations
 
+import json
+import threading
+from collections import Counter, deque
 from collections.abc import Mapping
+from typing import Any, Literal
 
 from edge.errors import LineSightError
 from edge.messages import Topics
@@ -14,13 +21,23 @@ VERBS = frozenset({"ping"})
 ALWAYS_ON = frozenset({"ping"})
 """Verbs that need no leave in ``allow_commands``."""
 
+MAX_BYTES = 64 << 10
+_MAX_DEPTH = 32
+_MAX_TXN = 128
+_TXNS_KEPT = 1024
+
+RefusalCode = Literal[
+    "retained", "too_large", "too_deep", "junk", "unknown_verb", "not_allowed", "no_txn",
+    "replayed", "full",
+]  # fmt: skip
+
 
 class CommandRefused(LineSightError, ValueError):
     """A command came in that this station does not carry out; ``code`` says why in one word."""
 
-    def __init__(self, code: str, message: str, *, hint: str = "") -> None:
+    def __init__(self, code: RefusalCode, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
-        self.code = code
+        self.code: RefusalCode = code
 
 
 def parse_command(
@@ -33,27 +50,117 @@ def parse_command(
     allow: frozenset[str],
     received_ns: int,
 ) -> Command:
-    """A message from a command topic as a typed command."""
-    raise NotImplementedError
+    """A message from a command topic as a typed command.
+
+    ``allow`` are the verbs of ``allow_commands``; those in ``ALWAYS_ON`` need no leave.
+    ``received_ns`` is monotonic.
+
+    Raises
+    ------
+    CommandRefused
+        It is retained, larger than 64 KiB, nested deeper than 32, not a JSON object, its verb is
+        unknown or not allowed, or it has no ``txn`` of 1 to 128 printable characters.
+    """
+    target = topics.command(topic)
+    # What a stranger sent is shown shortened and escaped, so that it cannot forge a log line.
+    shown = ascii(topic[:200])
+    if target is None or target[1] not in VERBS:
+        raise CommandRefused("unknown_verb", f"{shown}: no such command")
+    camera, verb = target
+    if retain:
+        # It would be carried out again after every reconnect.
+        raise CommandRefused("retained", f"{shown}: a retained command", hint="publish it plainly")
+    if verb not in ALWAYS_ON and verb not in allow:
+        raise CommandRefused(
+            "not_allowed", f"{shown}: not allowed", hint="name the verb in [mqtt].allow_commands"
+        )
+    if len(payload) > MAX_BYTES:
+        raise CommandRefused("too_large", f"{shown}: {len(payload)} bytes, at most {MAX_BYTES}")
+    body = _json_object(payload, shown)
+    txn = body.pop("txn", None)
+    if not isinstance(txn, str) or not 0 < len(txn) <= _MAX_TXN or not txn.isprintable():
+        raise CommandRefused(
+            "no_txn", f"{shown}: needs a txn, a text of 1 to {_MAX_TXN} printable characters"
+        )
+    return Command(verb, txn, camera, body, response_topic, correlation, received_ns)
+
+
+def _json_object(payload: bytes, shown: str) -> dict[str, Any]:
+    # Brackets inside of texts count too: too strict for odd texts, and never too lax.
+    depth = 0
+    for byte in payload:
+        if byte in b"[{":
+            depth += 1
+            if depth > _MAX_DEPTH:
+                raise CommandRefused("too_deep", f"{shown}: nested deeper than {_MAX_DEPTH}")
+        elif byte in b"]}":
+            depth -= 1
+    try:
+        body = json.loads(payload, parse_constant=_no_constant)
+    except ValueError as error:
+        raise CommandRefused("junk", f"{shown}: not JSON") from error
+    if not isinstance(body, dict):
+        raise CommandRefused("junk", f"{shown}: not a JSON object")
+    return body
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 class Inbox:
-    """A bounded queue of commands between the publish thread and the control step."""
+    """A bounded queue of commands between the publish thread and the control step.
+
+    Every method may be called by any thread; none waits.
+
+    Parameters
+    ----------
+    capacity
+        Commands that wait; more are refused.
+    """
 
     def __init__(self, capacity: int = 64) -> None:
-        raise NotImplementedError
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._waiting: deque[Command] = deque()
+        self._txns: dict[str, None] = {}
+        self._refused: Counter[str] = Counter()
 
     def put(self, command: Command) -> None:
-        """Queue a command; raises ``CommandRefused`` for a txn already seen and when full."""
+        """Queue a command.
 
-    def count_refused(self, code: str) -> None:
+        Raises
+        ------
+        CommandRefused
+            Its ``txn`` is one of the last 1,024, or the queue is full; it is counted. A full queue
+            does not use the ``txn`` up.
+        """
+        with self._lock:
+            if command.txn in self._txns:
+                self._refused["replayed"] += 1
+                raise CommandRefused(
+                    "replayed", f"{command.verb}: txn {ascii(command.txn)} came before"
+                )
+            if len(self._waiting) >= self._capacity:
+                self._refused["full"] += 1
+                raise CommandRefused("full", f"{command.verb}: {self._capacity} commands wait")
+            self._txns[command.txn] = None
+            if len(self._txns) > _TXNS_KEPT:
+                del self._txns[next(iter(self._txns))]
+            self._waiting.append(command)
+
+    def count_refused(self, code: RefusalCode) -> None:
         """Count a message that ``parse_command`` refused."""
+        with self._lock:
+            self._refused[code] += 1
 
     def get(self) -> Command | None:
-        """The oldest command, None when there is none; never waits."""
-        raise NotImplementedError
+        """The oldest command, None when there is none."""
+        with self._lock:
+            return self._waiting.popleft() if self._waiting else None
 
     @property
     def refused(self) -> Mapping[str, int]:
-        """How many messages were refused, by code."""
-        raise NotImplementedError
+        """How many messages were refused since the start, by code."""
+        with self._lock:
+            return dict(self._refused)

@@ -75,6 +75,10 @@ def split_pictures(strata: Mapping[Path, str], *, fraction: float, seed: int) ->
         Picture file → name of its stratum; each stratum gives ``fraction`` of its pictures, as
         nearly as groups allow. Only names below the common parent count, so the data may lie
         anywhere.
+    fraction
+        Share to hold back for validation.
+    seed
+        Another seed draws another split.
     """
     paths = sorted(strata)
     groups: dict[int, list[Path]] = {}

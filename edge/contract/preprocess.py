@@ -40,7 +40,8 @@ def normalization_table(spec: InputSpec, tensor: TensorSpec) -> npt.NDArray[Any]
     real = (grey - np.array(spec.normalize.mean)) / np.array(spec.normalize.std)
     if tensor.scale is None or tensor.zero_point is None:
         return real.astype(np.float32)
-    return quantize(real, tensor.scale, tensor.zero_point, tensor.dtype)
+    table: npt.NDArray[Any] = quantize(real, tensor.scale, tensor.zero_point, tensor.dtype)
+    return table
 
 
 class Preprocessor:

@@ -46,7 +46,8 @@ def quantize(
     with np.errstate(invalid="ignore"):  # infinity minus infinity, never at least a half
         away = np.abs(steps - whole) >= 0.5
     whole += np.where(away, np.sign(steps), 0.0)
-    return np.clip(whole + zero_point, limits.min, limits.max).astype(limits.dtype)
+    quanta: npt.NDArray[Any] = np.clip(whole + zero_point, limits.min, limits.max)
+    return quanta.astype(limits.dtype)
 
 
 def dequantize(quanta: npt.NDArray[Any], scale: float, zero_point: int) -> npt.NDArray[np.float32]:

@@ -74,8 +74,9 @@ class Transform:
 
     def points_to_model(self, points: npt.ArrayLike) -> Floats:
         """(N, 2) x, y in the image → the same points in the model's input."""
-        scaled = _table(points, 2) * self.scale
-        return (scaled + (self.left, self.top)).astype(np.float32)
+        model = _table(points, 2) * self.scale
+        model += (self.left, self.top)
+        return model.astype(np.float32)
 
     def points_to_image(self, points: npt.ArrayLike, *, clip: bool = False) -> Floats:
         """(N, 2) x, y in the model's input → the image; ``clip`` keeps them inside it."""

@@ -92,11 +92,15 @@ class CameraHealth:
             self._nonfinite += 1
             self._nonfinite_row += 1
 
+    def finite(self) -> None:
+        """The model gave numbers for a frame."""
+        if self._nonfinite_row:
+            with self._lock:
+                self._nonfinite_row = 0
+
     def judged(self, age_ms: float) -> None:
         """A verdict was reached, so long after the capture."""
         self.age_ms.add(age_ms)
-        with self._lock:
-            self._nonfinite_row = 0
 
     def status(self, interval_s: float) -> CameraStatus:
         """The counters; rates and percentiles over the time since the last call."""

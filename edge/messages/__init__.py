@@ -1,10 +1,11 @@
-"""Observation, alert, status to topic and versioned JSON, and back to nothing: pure functions.
+"""Alert, status, reply to topic and versioned JSON: pure functions.
 
 ``Topics`` names the topics, ``encode_*`` make messages, ``seal`` adds what the outbox and the
 connection know, ``schemas`` describes what goes on the wire.
 """
 
 from edge.messages.encode import (
+    OUTBOX_EXPIRY_S,
     encode_alert,
     encode_availability,
     encode_info,
@@ -12,11 +13,13 @@ from edge.messages.encode import (
     encode_state,
     encode_status,
 )
+from edge.messages.schema import schemas
 from edge.messages.seal import SealContext, Stored, seal
 from edge.messages.station import StationInfo
 from edge.messages.topics import Topics, fleet_topics
 
 __all__ = [
+    "OUTBOX_EXPIRY_S",
     "SealContext",
     "StationInfo",
     "Stored",
@@ -28,5 +31,6 @@ __all__ = [
     "encode_state",
     "encode_status",
     "fleet_topics",
+    "schemas",
     "seal",
 ]

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
+from edge.messages.payloads import moment
 from edge.records import Message
 
 
 class Stored(Protocol):
-    """A message that the outbox stored (``edge.outbox.Row`` is one).
-
-    ``dropped_total`` counts the messages of the same topic and epoch that were lost so far.
-    """
+    """A message that the outbox stored; ``edge.outbox.Row`` is one."""
 
     @property
-    def message(self) -> Message: ...
+    def message(self) -> Message:
+        """With its ``seq``."""
+
     @property
-    def epoch(self) -> str: ...
+    def epoch(self) -> str:
+        """What ``seq`` counts in."""
+
     @property
-    def created_mono_ns(self) -> int: ...
+    def created_mono_ns(self) -> int:
+        """Monotonic time when it was stored, in the boot ``boot_id``."""
+
     @property
-    def created_at(self) -> datetime: ...
+    def boot_id(self) -> str:
+        """The boot in which it was stored."""
+
     @property
-    def boot_id(self) -> str: ...
-    @property
-    def dropped_total(self) -> int: ...
+    def dropped_total(self) -> int:
+        """Messages of the same topic and epoch that were lost so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,5 +59,34 @@ class SealContext:
 
 
 def seal(row: Stored, context: SealContext) -> bytes:
-    """The payload as it goes on the wire."""
-    raise NotImplementedError
+    """The payload as it goes on the wire.
+
+    Adds ``seq``, ``epoch`` and ``dropped_total``, and ``replayed`` when the message was stored
+    before the connection was made. A ``ts`` that was taken before the clock was synchronised is
+    corrected when the clock has been synchronised in the same boot since.
+
+    Raises
+    ------
+    ValueError
+        The message has no ``seq``, or its payload is not a JSON object.
+    """
+    message = row.message
+    if message.seq is None:
+        raise ValueError(f"message to {message.topic} has no seq: the outbox never stored it")
+    body = json.loads(message.payload)
+    if not isinstance(body, dict):
+        raise ValueError(f"message to {message.topic}: payload is not a JSON object")
+    body["seq"] = message.seq
+    body["epoch"] = row.epoch
+    body["dropped_total"] = row.dropped_total
+    same_boot = row.boot_id == context.boot_id
+    if not same_boot or row.created_mono_ns < context.connected_since_mono_ns:
+        body["replayed"] = True
+    clock = body.get("clock")
+    if clock is not None and not clock["synced"] and same_boot and context.clock_synced:
+        seconds, rest_ns = divmod(body["mono_ns"] + context.wall_offset_ns, 1_000_000_000)
+        # Whole seconds and microseconds apart: a float of both would round milliseconds away.
+        corrected = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest_ns // 1000)
+        body["ts"] = moment(corrected)
+        body["clock"] = {"synced": True}
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

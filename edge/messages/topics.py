@@ -1,5 +1,4 @@
-"""The topic tree of one station, as docs/mqtt.md lists it. Literal levels make collisions
-impossible, whatever the ids are."""
+"""The topic tree of a station. Its literal levels make collisions impossible, whatever the ids."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ class Subscriber:
     def start(self, timeout_s: float = 10.0) -> None:
         """Connect and wait until the broker has granted the subscription."""
         if self._five:
-            properties = Properties(PacketTypes.CONNECT)
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = 3600 if self._named else 0
             self._client.connect(
                 "127.0.0.1", self._port, clean_start=not self._named, properties=properties
@@ -287,14 +287,16 @@ class Subscriber:
         self._ready.set()
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        found = message.properties.json() if message.properties is not None else {}
+        found: dict[str, Any] = {}
+        if message.properties is not None:
+            found = message.properties.json()  # type: ignore[no-untyped-call]
         heard = Heard(
             message.topic,
             bytes(message.payload),
             message.qos,
             message.retain,
             message.dup,
-            dict(found),
+            found,
         )
         with self._changed:
             self.messages.append(heard)

@@ -19,7 +19,8 @@ def test_every_delay_is_between_the_minimum_and_the_doubling_limit(
     first: float, factor: float, jitter: float, floor: float, seed: int
 ) -> None:
     """The n-th delay is at most first × 2^n, never above the cap, never below the minimum, and
-    chance takes at most its share."""
+    chance takes at most its share.
+    """
     cap, minimum = first * factor, first * floor
     delays = Backoff(first, cap, random.Random(seed), jitter=jitter, minimum_s=minimum)
 

@@ -103,7 +103,7 @@ WRONG: dict[str, Callable[[], object]] = {
         (Classification(("a",), np.array([0.5], np.float32)),),
     ),
     "infinite box": lambda: Box(float("inf"), 0, 1, 1),
-    "mask of numbers": lambda: Segmentation(("a",), np.zeros((1, 2, 2), np.uint8)),  # type: ignore[arg-type]
+    "mask of numbers": lambda: Segmentation(("a",), np.zeros((1, 2, 2), np.uint8)),
     "region score": lambda: Region("a", Box(0, 0, 1, 1), 1, 1, 1, score=2.0),
     "ellipse axes": lambda: Ellipse("a", 0, 0, major_px=1, minor_px=2, angle_deg=0, score=1),
     "alert score": lambda: _alert(score=float("nan")),

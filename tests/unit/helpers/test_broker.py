@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import broker as module
-from tests.helpers.broker import Broker, Subscriber
+from tests.helpers.broker import Broker, Subscriber, find_mosquitto
 
 
 def test_hears_itself(tmp_path: Path) -> None:
@@ -42,6 +41,6 @@ def test_wait_for_gives_up(tmp_path: Path) -> None:
 
 def test_absent_mosquitto_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without mosquitto the tests fail with the name of the package; they do not skip."""
-    monkeypatch.setattr(module.shutil, "which", lambda _name: None)
+    monkeypatch.setattr("shutil.which", lambda _name: None)
     with pytest.raises(FileNotFoundError, match="apt-get install mosquitto"):
-        module.find_mosquitto()
+        find_mosquitto()

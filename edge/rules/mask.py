@@ -1,4 +1,4 @@
-"""When an alert begins, changes and ends. No clock, no I/O: time is the frames' ``captured_ns``."""
+"""A person without a mask: threshold, N of M frames, hysteresis, hold-off."""
 
 from __future__ import annotations
 
@@ -8,18 +8,7 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 
 from edge.errors import ConfigError
-from edge.protocols import Rule
-from edge.records import (
-    Alert,
-    Box,
-    Detections,
-    HeldBack,
-    HitCount,
-    Observation,
-    Phase,
-    Severity,
-    Track,
-)
+from edge.records import Alert, Box, Detections, HitCount, Observation, Phase, Severity, Track
 
 NewId = Callable[[], str]
 """Makes the id of an alert; never gives the same twice."""
@@ -101,7 +90,7 @@ class MaskRule:
     Raises
     ------
     ConfigError
-        A parameter is out of its range; the message has one line for each.
+        A parameter is out of its range.
     """
 
     def __init__(
@@ -117,11 +106,12 @@ class MaskRule:
         task: str = "face_mask",
         severity: Severity = "warning",
     ) -> None:
-        _require(
-            (0 <= clear_at <= raise_at <= 1, "rule.clear_at: needs 0 <= clear_at <= raise_at <= 1"),
-            (1 <= hits <= of, "rule.hits: needs 1 <= hits <= of"),
-            (holdoff_s >= 0, "rule.holdoff_s: must not be negative"),
-        )
+        if not 0 <= clear_at <= raise_at <= 1:
+            raise ConfigError("rule.clear_at: needs 0 <= clear_at <= raise_at <= 1")
+        if not 1 <= hits <= of:
+            raise ConfigError("rule.hits: needs 1 <= hits <= of")
+        if not 0 <= holdoff_s < math.inf:
+            raise ConfigError("rule.holdoff_s: must be a number of seconds, 0 or more")
         self._new_id = new_id
         self._raise_at, self._clear_at = raise_at, clear_at
         self._hits, self._of = hits, of
@@ -247,65 +237,7 @@ class MaskRule:
         )
 
 
-class TokenBucket:
-    """Lets ``burst`` through at once and ``rate_per_s`` in the long run; the caller gives the time.
-
-    Raises
-    ------
-    ConfigError
-        The rate is not above 0, or the burst below 1.
-    """
-
-    def __init__(self, rate_per_s: float, burst: int) -> None:
-        _require(
-            (0 < rate_per_s < math.inf, "outbox.rate_per_s: must be above 0"),
-            (burst >= 1, "outbox.burst: must be at least 1"),
-        )
-        self._rate_per_s, self._burst = rate_per_s, burst
-        self._tokens = float(burst)
-        self._filled_ns: int | None = None
-
-    def take(self, now_ns: int) -> bool:
-        """Take a token if there is one; time that runs backwards gives none."""
-        if self._filled_ns is not None:
-            passed_s = max(now_ns - self._filled_ns, 0) / 1e9
-            self._tokens = min(self._tokens + passed_s * self._rate_per_s, float(self._burst))
-        self._filled_ns = max(now_ns, self._filled_ns or now_ns)
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True
-
-
-class RateLimited:
-    """A rule whose new alerts pass a token bucket.
-
-    An alert whose ``new`` was held back sends no ``update`` and no ``end``. As soon as the bucket
-    has a token again it is spent on one summary that counts what was held back. ``finish`` sends
-    the summary that is due without a token, since a count that nobody hears of would be a loss.
-
-    Parameters
-    ----------
-    rule
-        The rule that is limited.
-    rate_per_s, burst
-        Of the bucket; of new alerts and summaries alone, what follows a ``new`` is never held.
-    new_id
-        Gives each summary its id.
-    """
-
-    def __init__(self, rule: Rule, new_id: NewId, *, rate_per_s: float, burst: int) -> None:
-        self._rule = rule
-        self._new_id = new_id
-        self._bucket = TokenBucket(rate_per_s, burst)
-        self._held_ids: set[str] = set()
-        self._summary: Alert | None = None
-
-    def update(self, observation: Observation, tracks: Sequence[Track]) -> tuple[Alert, ...]:
-        """What the rule says, less what the limit holds back; a summary that is due comes first."""
-        now_ns = observation.header.captured_ns
-        due: tuple[Alert, ...] = ()
-        if self._summary is not None and self._bucket.take(now_ns):
-            due = self._take_summary(observation)
-        revisions = self._rule.update(observation, tracks)
-        return due + tuple(one for one in revisions if self._passes(one, now_ns))
+def _counted(person: _Person) -> list[float]:
+    """Scores of the judged frames that count: the last ones, back to the last change of phase."""
+    scores = [score for _, score in person.window]
+    return scores[max(len(scores) - person.since, 0) :]

@@ -1,0 +1,5 @@
+"""What a model is worth on labelled data; pure but for reading the data."""
+
+from edge.evaluation.evaluate import evaluate
+
+__all__ = ["evaluate"]

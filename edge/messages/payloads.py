@@ -1,0 +1,260 @@
+"""What goes on the wire, as models: the one place that names the keys of every JSON payload.
+
+Consumers ignore keys that they do not know, since additive changes keep a schema's number; so do
+these models. Absent keys are None here and are left out of the JSON.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge.records import Phase, ReasonCode, Severity
+
+Hex16 = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Ident = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+AlertId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}-[0-9]+$")]
+Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+"""UTC with milliseconds."""
+Score = Annotated[float, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=0)]
+Milliseconds = Annotated[float, Field(ge=0.0)]
+Rect = tuple[float, float, float, float]
+"""x, y, width, height."""
+
+
+class Payload(BaseModel):
+    """Base of every payload and of the objects in them."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+    def to_bytes(self) -> bytes:
+        """UTF-8 JSON without absent keys."""
+        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+class ClockPart(Payload):
+    """Whether ``ts`` comes from a synchronised clock."""
+
+    synced: bool
+
+
+class FramesPart(Payload):
+    """The evidence: ``hit`` of the last ``of`` judged frames; first and last sequence number."""
+
+    hit: Count
+    of: Count
+    first: Count
+    last: Count
+
+
+class BoxPart(Payload):
+    """Where: in pixels of the camera's image, and as fractions of its width and height."""
+
+    px: Rect
+    norm: Rect
+
+
+class ModelPart(Payload):
+    """Which model file decided."""
+
+    name: str
+    version: str
+    variant: str
+    sha256: Sha256
+
+
+class LatencyPart(Payload):
+    """Where the time went, in milliseconds; ``total`` is capture to encode."""
+
+    capture: Milliseconds
+    queue: Milliseconds
+    preprocess: Milliseconds
+    infer: Milliseconds
+    postprocess: Milliseconds
+    total: Milliseconds
+
+
+class SummaryPart(Payload):
+    """What the rate limit held back, and between which moments."""
+
+    held_back: Count
+    since: Moment
+    until: Moment
+
+
+class StoredAlert(Payload):
+    """An alert's revision as the outbox stores it, without what ``seal`` adds."""
+
+    schema_: Annotated[Literal["linesight.alert/1"], Field(alias="schema")] = "linesight.alert/1"
+    id: AlertId
+    rev: Annotated[int, Field(ge=1)]
+    phase: Phase
+    node: Ident
+    cam: Ident
+    boot: str
+    ts: Moment
+    mono_ns: Count
+    clock: ClockPart
+    task: str
+    severity: Severity
+    label: str
+    score: Score
+    peak: Score
+    frames: FramesPart | None = None
+    box: BoxPart | None = None
+    track: Count | None = None
+    model: ModelPart
+    config: str
+    latency_ms: LatencyPart
+    summary: SummaryPart | None = None
+
+
+class AlertPayload(StoredAlert):
+    """An alert's revision on the wire.
+
+    Consumers key on (``id``, ``rev``), since delivery is at least once. ``seq`` is contiguous per
+    topic and ``epoch`` but for what ``dropped_total`` counts.
+    """
+
+    seq: Annotated[int, Field(ge=1)]
+    epoch: Hex16
+    dropped_total: Count
+    replayed: Literal[True] | None = None
+
+
+class ReasonPart(Payload):
+    """Why the station is not ``ok``."""
+
+    code: ReasonCode
+    cam: Ident | None = None
+    detail: str
+
+
+class DropsPart(Payload):
+    """Frames that were not judged, by cause, since the service started."""
+
+    mailbox: Count
+    stale: Count
+    corrupt: Count
+    throttle: Count
+
+
+class CameraPart(Payload):
+    """One camera's counters since the service started."""
+
+    frames_in: Count
+    judged_fps: Annotated[float, Field(ge=0.0)]
+    age_ms_p95: Milliseconds | None = None
+    drops: DropsPart
+    nonfinite: Count
+    reconnects: Count
+
+
+class PercentilesPart(Payload):
+    """Of a time in milliseconds, over the last interval."""
+
+    p50: Milliseconds
+    p95: Milliseconds
+    p99: Milliseconds
+
+
+class MqttPart(Payload):
+    """The connection to the broker."""
+
+    connected: bool
+    reconnects: Count
+    inflight: Count
+
+
+class OutboxPart(Payload):
+    """What waits, and what was lost or may come twice since the outbox was made."""
+
+    rows: Count
+    bytes: Count
+    oldest_s: Annotated[float, Field(ge=0.0)]
+    dropped_oldest: Count
+    dead: Count
+    no_subscriber: Count
+    duplicates_possible: Count
+
+
+class HealthPayload(Payload):
+    """How the station is; ``cameras`` by camera id."""
+
+    schema_: Annotated[Literal["linesight.health/1"], Field(alias="schema")] = "linesight.health/1"
+    ts: Moment
+    state: Literal["ok", "degraded", "fault"]
+    reasons: tuple[ReasonPart, ...]
+    cameras: dict[Ident, CameraPart]
+    infer_ms: PercentilesPart | None = None
+    puback_ms: PercentilesPart | None = None
+    mqtt: MqttPart
+    outbox: OutboxPart
+    cpu: Annotated[float, Field(ge=0.0)]
+    rss_mb: Annotated[float, Field(ge=0.0)]
+    temp_c: float | None = None
+    throttled: bool | None = None
+
+
+class StatePayload(Payload):
+    """A camera's last summary."""
+
+    schema_: Annotated[Literal["linesight.state/1"], Field(alias="schema")] = "linesight.state/1"
+    ts: Moment
+    alert: bool
+    open_alerts: Count
+    alerts_total: Count
+    label: str | None = None
+    score: Score | None = None
+
+
+class InfoPayload(Payload):
+    """What runs here. ``schemas`` lists the schema ids that the station publishes."""
+
+    schema_: Annotated[Literal["linesight.info/1"], Field(alias="schema")] = "linesight.info/1"
+    ts: Moment
+    node: Ident
+    boot: str
+    config: str
+    versions: dict[str, str]
+    hardware: dict[str, str]
+    models: tuple[ModelPart, ...]
+    schemas: tuple[str, ...]
+
+
+class ReplyPayload(Payload):
+    """The answer to a command; ``code`` is ``ok`` or why it was not carried out."""
+
+    schema_: Annotated[Literal["linesight.reply/1"], Field(alias="schema")] = "linesight.reply/1"
+    txn: str
+    ok: bool
+    code: str
+    error: str | None = None
+    data: dict[str, Any] | None = None
+
+
+PUBLISHED: dict[str, type[Payload]] = {
+    "linesight.alert/1": AlertPayload,
+    "linesight.health/1": HealthPayload,
+    "linesight.info/1": InfoPayload,
+    "linesight.reply/1": ReplyPayload,
+    "linesight.state/1": StatePayload,
+}
+"""Every JSON payload that a station publishes, by schema id."""
+
+
+def moment(when: datetime) -> str:
+    """A UTC time as it stands in payloads, rounded down to milliseconds.
+
+    Raises
+    ------
+    ValueError
+        It has no time zone.
+    """
+    if when.tzinfo is None:
+        raise ValueError(f"{when!r} has no time zone")
+    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,179 @@
+"""The outbox's SQLite file: how it is opened, and set aside when it is damaged."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge.errors import OutboxError, OutboxUnwritable
+
+logger = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+_CORRUPT_KEPT = 2
+_QUICK_CHECK_BYTES = 64 << 20
+_SUFFIXES = ("", "-wal", "-shm")
+
+# AUTOINCREMENT: without it row numbers start again when the table empties, and a late
+# acknowledgement could delete a younger row.
+_SCHEMA = """
+CREATE TABLE outbox (
+    row INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL,
+    id TEXT NOT NULL,
+    rev INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    payload BLOB NOT NULL,
+    created_mono INTEGER NOT NULL,
+    created_wall INTEGER NOT NULL,
+    boot_id TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    state TEXT NOT NULL DEFAULT 'waiting',
+    error TEXT,
+    UNIQUE (topic, id, rev)
+);
+CREATE TABLE dead (
+    row INTEGER PRIMARY KEY,
+    topic TEXT NOT NULL,
+    id TEXT NOT NULL,
+    rev INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    payload BLOB NOT NULL,
+    created_wall INTEGER NOT NULL,
+    error TEXT NOT NULL
+);
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+"""
+
+
+class Damaged(Exception):
+    """The file is not a database that this version wrote."""
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open the file, make it if it is absent, set it aside and make a new one if it is damaged.
+
+    Raises
+    ------
+    OutboxUnwritable
+        The directory or the file cannot be written.
+    OutboxError
+        A newer version of LineSight wrote it.
+    """
+    try:
+        try:
+            return _open(path)
+        except Damaged as error:
+            aside = _set_aside(path)
+            logger.error("%s: %s; moved to %s, starting a new one", path, error, aside.name)
+            return _open(path)
+    except (sqlite3.Error, OSError) as error:
+        if isinstance(error, OutboxError):
+            raise
+        raise OutboxUnwritable(
+            f"{path.parent}: state directory not writable: {error}",
+            hint="make state_dir a directory that the service's user may write",
+        ) from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    if path.is_symlink():
+        raise OSError(f"{path.name} is a symbolic link")
+    # Made by us, so that nobody else may read it, and SQLite follows no link put in its place.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0.0)
+    try:
+        _prepare(connection, path)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if error.sqlite_errorcode in (
+            sqlite3.SQLITE_CORRUPT,
+            sqlite3.SQLITE_NOTADB,
+            sqlite3.SQLITE_ERROR,  # a table or column that should be there is not
+        ):
+            raise Damaged(str(error)) from error
+        raise
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    execute = connection.execute
+    execute("PRAGMA locking_mode=EXCLUSIVE")
+    execute("PRAGMA journal_mode=WAL")
+    execute("PRAGMA synchronous=FULL")
+    execute("PRAGMA wal_autocheckpoint=200")
+    execute(f"PRAGMA journal_size_limit={1 << 20}")
+    execute("PRAGMA mmap_size=0")
+    [version] = execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise OutboxError(
+            f"{path}: written by a newer LineSight (schema {version}, this one knows "
+            f"{SCHEMA_VERSION})",
+            hint="install that version again, or move the file away",
+        )
+    if version == 0:
+        if execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+            raise Damaged("not an outbox")
+        with transaction(connection):
+            for statement in _SCHEMA.split(";\n"):
+                execute(statement)
+            execute("INSERT INTO meta VALUES ('epoch', ?)", (secrets.token_hex(8),))
+            execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        _sync_directory(path.parent)
+        return
+    if path.stat().st_size <= _QUICK_CHECK_BYTES:
+        [verdict] = execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise Damaged(str(verdict))
+    epoch = execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+    if epoch is None:
+        raise Damaged("has no epoch")
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing; what is inside is on the disk when this ends without an exception."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # Some errors (disk full, I/O) have rolled back already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename the file and its log to ``<stem>.corrupt-<n>``; keeps the last two."""
+    taken = sorted(
+        int(tail)
+        for other in path.parent.glob(f"{path.stem}.corrupt-*")
+        if (tail := other.name.rpartition("-")[2]).isdigit()
+    )
+    for number in taken[: max(0, len(taken) + 1 - _CORRUPT_KEPT)]:
+        for suffix in _SUFFIXES:
+            path.with_name(f"{path.stem}.corrupt-{number}{suffix}").unlink(missing_ok=True)
+    aside = path.with_name(f"{path.stem}.corrupt-{max(taken, default=0) + 1}")
+    for suffix in _SUFFIXES:
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    _sync_directory(path.parent)
+    return aside
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,128 @@
+"""The inference thread: takes frames, has them judged, and carries out commands in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from edge.errors import NonFiniteOutput
+from edge.health import Health
+from edge.inbox import Inbox
+from edge.mailbox import Mailboxes, Taken
+from edge.messages import StationInfo, encode_reply
+from edge.pipeline.judge import Judge, Outcome
+from edge.protocols import Task
+from edge.records import Command, Frame, Message, Observation
+from edge.stage import Stage
+
+CONTROL_S = 0.05
+"""Longest wait for a frame before the inbox is looked at."""
+
+
+class Worker:
+    """One inference thread with a task, and so with interpreters, of its own.
+
+    Parameters
+    ----------
+    task
+        Used and closed by this worker only.
+    mailboxes
+        Where frames are taken, from all cameras in turn.
+    judges
+        Camera id → who tracks and rules.
+    max_age_ms
+        Camera id → age at which a frame is too old to be judged, None never.
+    inbox
+        Commands to carry out between frames.
+    station
+        Gives the context that messages are encoded in.
+    publish
+        Takes replies.
+    health
+        Counters.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        mailboxes: Mailboxes,
+        judges: Mapping[str, Judge],
+        *,
+        max_age_ms: Mapping[str, int | None],
+        inbox: Inbox,
+        station: Callable[[], StationInfo],
+        publish: Callable[[Message], None],
+        health: Health,
+    ) -> None:
+        self._task = task
+        self._mailboxes = mailboxes
+        self._judges = judges
+        self._max_age_ms = max_age_ms
+        self._inbox = inbox
+        self._station = station
+        self._publish = publish
+        self._health = health
+
+    def run(self, stage: Stage) -> None:
+        """The thread's body: until every mailbox is closed and empty.
+
+        Raises
+        ------
+        EngineError
+            The runtime failed. The frame's ticket is delivered all the same.
+        """
+        try:
+            while True:
+                stage.beat()
+                self._control()
+                taken = self._mailboxes.take(CONTROL_S)
+                if taken is not None:
+                    self._judge(taken)
+                elif self._mailboxes.ended:
+                    return
+        finally:
+            self._task.close()
+
+    def _judge(self, taken: Taken) -> None:
+        outcome = Outcome(ended=taken.frame is None)
+        try:
+            if taken.frame is not None:
+                outcome = Outcome(taken.frame, self._observe(taken.frame, taken.taken_ns))
+        finally:  # a ticket that never came back would hold up all that follow
+            self._judges[taken.camera].deliver(taken.ticket, outcome)
+
+    def _observe(self, frame: Frame, taken_ns: int) -> Observation | None:
+        camera = self._health.cameras[frame.camera]
+        limit = self._max_age_ms[frame.camera]
+        if limit is not None and taken_ns - frame.captured_ns > limit * 1_000_000:
+            camera.stale()
+            return None
+        try:
+            observation = self._task.observe(frame)
+        except NonFiniteOutput:
+            camera.nonfinite()
+            return None
+        camera.finite()
+        self._health.infer_ms.add(observation.timings.infer_ms)
+        return replace(
+            observation,
+            timings=replace(
+                observation.timings,
+                capture_ms=(frame.ready_ns - frame.captured_ns) / 1e6,
+                queue_ms=(taken_ns - frame.ready_ns) / 1e6,
+            ),
+        )
+
+    def _control(self) -> None:
+        while (command := self._inbox.get()) is not None:
+            self._publish(self._carry_out(command))
+
+    def _carry_out(self, command: Command) -> Message:
+        # The inbox lets in only verbs that exist; of these `ping` is the first.
+        return encode_reply(
+            command,
+            self._station(),
+            ok=command.verb == "ping",
+            code="ok" if command.verb == "ping" else "unknown_verb",
+            error=None if command.verb == "ping" else f"no verb {command.verb!r} here",
+        )

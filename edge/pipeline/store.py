@@ -1,0 +1,346 @@
+"""The outbox thread: the only one that touches the database.
+
+Messages come in through a short queue in memory and are committed in groups: whatever came while
+the last commit ran is the next group, so a lone message does not wait for company. Going out, a
+few rows at a time are read ahead for the publish thread; a row stays on disk until that thread
+says that the broker has it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from edge.errors import OutboxError
+from edge.health import OutboxHealth
+from edge.outbox import OutboxCounters, Row
+from edge.pipeline.ids import BLOCK, AlertIds
+from edge.records import Message, OutboxStatus
+from edge.stage import Stage
+
+QUEUE = 1000
+"""Messages that wait in memory for the disk; then the oldest gives way."""
+GROUP = 16
+"""Messages in one commit."""
+AHEAD = 64
+"""Rows read ahead for the publish thread."""
+ACK_GROUP = 64
+ACK_DELAY_S = 1.0
+"""Acknowledged rows are deleted in groups of so many, or after so long."""
+RETRY_S = 1.0
+"""Between two attempts to use a disk that fails."""
+COUNT_S = 1.0
+"""Between two readings of the outbox's counters."""
+
+_log = logging.getLogger(__name__)
+
+
+class OutboxLike(Protocol):
+    """What this thread needs of an outbox; ``edge.outbox.Outbox`` has it."""
+
+    @property
+    def epoch(self) -> str: ...
+    def reserve_ids(self, count: int = ...) -> range: ...
+    def append(self, messages: Sequence[Message]) -> Sequence[Row]: ...
+    def peek(self, limit: int, after_row: int = ...) -> Sequence[Row]: ...
+    def ack(self, rows: Sequence[int], *, no_subscriber: int = ...) -> None: ...
+    def bury(self, row: int, error: str) -> None: ...
+    def counters(self) -> OutboxCounters: ...
+    def close(self) -> None: ...
+
+
+class Store:
+    """Hands messages to the disk, and rows from the disk to the publish thread.
+
+    Parameters
+    ----------
+    open_outbox
+        Opens the database; called on the outbox thread, again after the disk failed.
+    health
+        Where failures and counters are told.
+    ids
+        Supplied with blocks of alert numbers.
+    on_rows
+        Called when there is something new for the publish thread.
+    """
+
+    def __init__(
+        self,
+        open_outbox: Callable[[], OutboxLike],
+        health: OutboxHealth,
+        ids: AlertIds,
+        on_rows: Callable[[], None],
+    ) -> None:
+        self.ready = threading.Event()
+        self.accepted = 0
+        self._open_outbox = open_outbox
+        self._health = health
+        self._ids = ids
+        self._on_rows = on_rows
+        self._work = threading.Condition()
+        ids.on_low = self.wake
+        # Guarded by _work.
+        self._incoming: deque[Message] = deque()
+        self._storing = 0
+        self._acks: list[tuple[Row, bool]] = []
+        self._acked_since = 0.0
+        self._burials: list[tuple[Row, str]] = []
+        self._serving = False
+        self._more = False  # whether rows behind the cursor may exist
+        self._cursor = 0
+        self._rows: deque[Row] = deque()
+        self._out: dict[int, Row] = {}  # those the publish thread has, or that await deletion
+        self._parked: frozenset[str] = frozenset()
+        # The outbox thread's own.
+        self._counted = 0.0
+
+    # Any thread.
+
+    def put(self, message: Message) -> None:
+        """Queue a message for the disk; never waits. The oldest gives way when memory is full."""
+        with self._work:
+            if len(self._incoming) >= QUEUE:
+                self._incoming.popleft()
+                self._health.lose()
+            self._incoming.append(message)
+            self._work.notify()
+
+    def wake(self) -> None:
+        """Make the outbox thread look at what is to be done."""
+        with self._work:
+            self._work.notify()
+
+    # The publish thread.
+
+    def serve(self, *, parked: frozenset[str] = frozenset()) -> None:
+        """Offer every row again from the oldest, except those that are out, and parked topics.
+
+        Called after each connect, and when a topic is parked or no longer is.
+        """
+        with self._work:
+            self._serving, self._more, self._cursor = True, True, 0
+            self._parked = parked
+            # What was read ahead is read again, so that the order within a topic holds.
+            self._forget(self._rows)
+            self._rows.clear()
+            self._work.notify()
+
+    def suspend(self, sent: Iterable[Row]) -> None:
+        """Stop reading ahead; rows that were ``sent`` and not acknowledged are offered again."""
+        with self._work:
+            self._serving = False
+            self._forget([*self._rows, *sent])
+            self._rows.clear()
+
+    def next_row(self) -> Row | None:
+        """The next row to send, None when none is read ahead now."""
+        with self._work:
+            row = self._rows.popleft() if self._rows else None
+            if self._more and len(self._rows) <= AHEAD // 2:
+                self._work.notify()
+            return row
+
+    def give_back(self, row: Row) -> None:
+        """Return the row that ``next_row`` gave, unsent; it is the next again."""
+        with self._work:
+            self._rows.appendleft(row)
+
+    def release(self, row: Row) -> None:
+        """A row that was sent was refused: offer it again at the next ``serve``."""
+        with self._work:
+            self._forget([row])
+
+    def ack(self, row: Row, *, no_subscriber: bool) -> None:
+        """The broker has this row: delete it soon."""
+        with self._work:
+            if self._out.get(row.row) is not row:
+                return  # of a database that was replaced meanwhile
+            if not self._acks:
+                self._acked_since = time.monotonic()
+            self._acks.append((row, no_subscriber))
+            if len(self._acks) >= ACK_GROUP:
+                self._work.notify()
+
+    def bury(self, row: Row, error: str) -> None:
+        """The broker will never take this row: put it aside."""
+        with self._work:
+            if self._out.get(row.row) is not row:
+                return
+            self._burials.append((row, error))
+            self._work.notify()
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing waits to be stored or sent, but for parked topics."""
+        with self._work:
+            return not (self._incoming or self._storing or self._rows or self._more)
+
+    # The outbox thread.
+
+    def run(self, stage: Stage) -> None:
+        """The thread's body: until it is stopped and everything that came in is stored.
+
+        Raises
+        ------
+        OutboxError
+            The database cannot be opened at the start.
+        """
+        outbox = self._open_outbox()
+        try:
+            self._supply_ids(outbox)
+            self._count(outbox)
+            self.ready.set()
+            while True:
+                stage.beat()
+                self._await_work(stage)
+                try:
+                    self._step(outbox, stopping=stage.stopping)
+                except OutboxError as error:
+                    outbox = self._recover(stage, outbox, error)
+                if stage.stopping and not self._has_work(stopping=True):
+                    return
+        finally:
+            outbox.close()
+
+    def _has_work(self, *, stopping: bool) -> bool:
+        due = self._acks and (
+            stopping
+            or len(self._acks) >= ACK_GROUP
+            or time.monotonic() - self._acked_since >= ACK_DELAY_S
+        )
+        ahead = self._serving and self._more and len(self._rows) <= AHEAD // 2 and not stopping
+        return bool(self._incoming or due or self._burials or ahead or self._ids.low)
+
+    def _await_work(self, stage: Stage) -> None:
+        with self._work:
+            if not stage.stopping and not self._has_work(stopping=False):
+                self._work.wait(ACK_DELAY_S / 2)
+
+    def _step(self, outbox: OutboxLike, *, stopping: bool) -> None:
+        self._append(outbox)
+        self._delete(outbox, stopping=stopping)
+        if self._read_ahead(outbox):
+            self._on_rows()
+        if self._ids.low:
+            self._supply_ids(outbox)
+        if time.monotonic() - self._counted >= COUNT_S or stopping:
+            self._count(outbox)
+
+    def _append(self, outbox: OutboxLike) -> None:
+        with self._work:
+            group = [self._incoming.popleft() for _ in range(min(GROUP, len(self._incoming)))]
+            self._storing = len(group)
+        if not group:
+            return
+        try:
+            outbox.append(group)
+        except OutboxError:
+            with self._work:
+                self._incoming.extendleft(reversed(group))
+                self._storing = 0
+            raise
+        with self._work:  # accepted: the commit has returned
+            self.accepted += len(group)
+            self._storing = 0
+            self._more = True
+
+    def _delete(self, outbox: OutboxLike, *, stopping: bool) -> None:
+        with self._work:
+            burials, self._burials = self._burials, []
+            waited = time.monotonic() - self._acked_since
+            due = stopping or len(self._acks) >= ACK_GROUP or waited >= ACK_DELAY_S
+            acks: list[tuple[Row, bool]] = []
+            if due:
+                acks, self._acks = self._acks, []
+        try:
+            if acks:
+                unheard = sum(no_subscriber for _, no_subscriber in acks)
+                outbox.ack([row.row for row, _ in acks], no_subscriber=unheard)
+            while burials:
+                row, error = burials[0]
+                outbox.bury(row.row, error)
+                with self._work:
+                    self._forget([row])
+                burials.pop(0)
+        except OutboxError:
+            with self._work:  # deleting twice does no harm, not deleting would send twice
+                self._acks[:0] = acks
+                self._burials[:0] = burials
+            raise
+        if acks:
+            with self._work:
+                self._forget(row for row, _ in acks)
+
+    def _read_ahead(self, outbox: OutboxLike) -> bool:
+        with self._work:
+            if not (self._serving and self._more) or len(self._rows) > AHEAD // 2:
+                return False
+            cursor = self._cursor
+        rows = outbox.peek(AHEAD, after_row=cursor)
+        with self._work:
+            if not self._serving or self._cursor != cursor:
+                return False  # the publish thread began anew meanwhile
+            if len(rows) < AHEAD:
+                self._more = False
+            for row in rows:
+                self._cursor = row.row
+                if row.row not in self._out and row.message.topic not in self._parked:
+                    self._rows.append(row)
+                    self._out[row.row] = row
+            return bool(self._rows)
+
+    def _forget(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            if self._out.get(row.row) is row:
+                del self._out[row.row]
+
+    def _supply_ids(self, outbox: OutboxLike) -> None:
+        while self._ids.low:
+            self._ids.give(outbox.epoch, outbox.reserve_ids(BLOCK))
+
+    def _count(self, outbox: OutboxLike) -> None:
+        self._counted = time.monotonic()
+        c = outbox.counters()
+        self._health.counted(
+            OutboxStatus(
+                rows=c.rows,
+                bytes=c.bytes,
+                oldest_s=c.oldest_s,
+                dropped_oldest=c.dropped_oldest,
+                dead=c.dead,
+                no_subscriber=c.no_subscriber,
+                duplicates_possible=0,
+            )
+        )
+
+    def _recover(self, stage: Stage, outbox: OutboxLike, error: OutboxError) -> OutboxLike:
+        """Keep trying to open the database anew: after a failed fsync the old one must not be
+        trusted (a repeated fsync says "done" for pages that the kernel has thrown away)."""
+        _log.error("outbox: %s; alerts wait in memory", error)
+        epoch = outbox.epoch
+        while True:
+            self._health.failing(error.message)
+            outbox.close()
+            if stage.wait(RETRY_S):
+                raise error
+            stage.beat()
+            try:
+                outbox = self._open_outbox()
+                # Reading works on a full disk, writing is what counts.
+                self._append(outbox)
+                self._count(outbox)
+            except OutboxError as again:
+                error = again
+                continue
+            _log.warning("outbox: works again")
+            with self._work:
+                if outbox.epoch != epoch:  # another database: its row numbers mean other rows
+                    self._out.clear()
+                    self._rows.clear()
+                    self._acks, self._burials = [], []
+                self._cursor, self._more = 0, True
+            return outbox
