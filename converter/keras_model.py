@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
+from converter.quiet import quiet
 from edge.contract.errors import ModelError
-from edge.contract.manifest import InputSpec
+from edge.contract.manifest import InputSpec, TensorSpec
 from edge.records import ModelRef
 
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
@@ -70,13 +71,25 @@ class KerasModel:
 
 
 class KerasEngine:
-    """The Keras model behind the seam that LiteRT stands behind: the baseline of every gate."""
+    """The Keras model behind the seam that LiteRT stands behind: the baseline of every gate.
+
+    Attributes
+    ----------
+    model
+        Passes for the variant float32.
+    outputs
+        The output tensors, by name.
+    """
 
     def __init__(self, keras_model: KerasModel, name: str, version: str) -> None:
-        self.model = ModelRef(name, version, "keras", keras_model.sha256)
-        self._infer = keras_model.signature()
+        self.model = ModelRef(name, version, "float32", keras_model.sha256)
+        self._infer = keras_model.signature().get_concrete_function()
+        self.outputs = {
+            output: TensorSpec(dtype="float32", shape=tuple(tensor.shape))
+            for output, tensor in self._infer.structured_outputs.items()
+        }
 
-    def infer(self, tensor: npt.NDArray[Any]) -> Mapping[str, npt.NDArray[Any]]:
+    def infer(self, tensor: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         """(N, height, width, channels) float32 → each output by name, (N, ...) float32."""
         runs = [self._infer(tf.constant(tensor[i : i + 1])) for i in range(len(tensor))]
         return {name: np.concatenate([run[name].numpy() for run in runs]) for name in runs[0]}
@@ -131,7 +144,8 @@ def export(keras_model: KerasModel, folder: Path) -> None:
     module = tf.Module()
     spec = tf.TensorSpec(keras_model.input.shape, tf.float32, keras_model.input.name)
     module.serve = tf.function(serve, input_signature=[spec])
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
+    with quiet():
+        tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
 
 
 def _read(path: Path) -> bytes:

@@ -85,6 +85,14 @@ class GateBudget(_Strict):
     least: Fraction = 0.0
 
 
+class CardText(_Strict):
+    """What only a person can say; the figures of CARD.md are measured."""
+
+    purpose: str
+    data: str
+    limits: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
 class Recipe(_Strict):
     """All of ``recipe.toml``."""
 
@@ -99,6 +107,7 @@ class Recipe(_Strict):
     representative: Representative
     gate: GateBudget
     training: Training | None = None
+    card: CardText
 
     @property
     def input_spec(self) -> InputSpec:

@@ -22,6 +22,7 @@ from converter.training.split import Split, split_boxes, split_crops
 from edge.contract.manifest import ClassificationDecode, TensorSpec
 from edge.contract.preprocess import Preprocessor
 from edge.errors import DataError
+from edge.evaluation.data import LabelledPicture, read_pictures
 from edge.tasks.classification import cut
 
 ENOUGH = 100
@@ -99,41 +100,61 @@ def split_items(recipe: Recipe, data: Path) -> Sides:
     train: list[Item] = []
     held_back: list[Item] = []
     for source in recipe.representative.sources:
-        try:
-            split, faces = _split(recipe, data, source)
-        except OSError as error:
-            raise DataError(
-                f"{error.filename}: {error.strerror}",
-                hint=f"the recipe's source {source!r} needs it in the folder that --data names",
-            ) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{data / source}: not labelled pictures: {error}") from error
-        train += _items(split.train, recipe, faces)
-        held_back += _items(split.validation, recipe, faces)
+        pictures = read_pictures(data / source, recipe.labels)
+        split = _split(recipe, data, source)
+        train += _items(pictures, frozenset(split.train), recipe)
+        held_back += _items(pictures, frozenset(split.validation), recipe)
     for what, items in (("to calibrate with", train), ("held back to judge with", held_back)):
         if not items:
             raise DataError(f"{data}: no labelled pictures {what}", hint="see --data")
     return Sides(tuple(sorted(train)), tuple(sorted(held_back)))
 
 
-def _split(recipe: Recipe, data: Path, source: Source) -> tuple[Split, dict[str, list[Item]]]:
-    """The pictures of one source as the training splits them, and the labelled faces in them."""
+def check_data(recipe: Recipe, data: Path) -> None:
+    """The folders that training and conversion read are there, before anything long begins.
+
+    Raises
+    ------
+    DataError
+        One is missing, or holds no labelled pictures.
+    """
+    both: tuple[Source, ...] = ("boxes", "crops")
+    sources = both if recipe.task == "classification" else ("boxes",)
+    for source in sources if recipe.training else recipe.representative.sources:
+        read_pictures(data / source, recipe.labels)
+
+
+def _split(recipe: Recipe, data: Path, source: Source) -> Split:
+    """The pictures of one source, as the training splits them."""
     training = recipe.training or DetectorTraining()
-    if source == "crops":
-        return split_crops(data, fraction=training.crop_fraction, seed=training.seed), {}
-    split = split_boxes(data, fraction=training.picture_fraction, seed=training.seed)
-    return split, {} if recipe.task == "detection" else _faces(data, recipe.labels)
+    try:
+        if source == "crops":
+            return split_crops(data, fraction=training.crop_fraction, seed=training.seed)
+        return split_boxes(data, fraction=training.picture_fraction, seed=training.seed)
+    except (OSError, ValueError) as error:
+        # The split reads every picture, so it is here that a broken one shows.
+        raise DataError(f"{data / source}: {error}", hint="remove or repair it") from error
 
 
-def _items(paths: Sequence[Path], recipe: Recipe, faces: dict[str, list[Item]]) -> list[Item]:
-    """Whole pictures for a detector; for a classifier faces in pictures, and whole crops."""
-    if recipe.task == "detection":
-        return [Item(path) for path in paths]
-    if faces:
-        return [item for path in paths for item in faces.get(path.name, [])]
-    return [
-        Item(path, label=path.parent.name) for path in paths if path.parent.name in recipe.labels
-    ]
+def _items(
+    pictures: Sequence[LabelledPicture], side: frozenset[Path], recipe: Recipe
+) -> list[Item]:
+    """Whole pictures for a detector; for a classifier labelled faces in pictures, whole crops."""
+    items: list[Item] = []
+    for picture in pictures:
+        if picture.path not in side:
+            continue
+        if recipe.task == "detection":
+            items.append(Item(picture.path))
+        elif picture.boxes is None:
+            items.append(Item(picture.path, label=picture.labels[0]))
+        else:
+            items += [
+                Item(picture.path, tuple(box), label)
+                for box, label in zip(picture.boxes.tolist(), picture.labels, strict=True)
+                if label in recipe.labels
+            ]
+    return items
 
 
 def draw(recipe: Recipe, data: Path, sides: Sides) -> RepresentativeData:
@@ -170,25 +191,3 @@ def read_item(item: Item, recipe: Recipe) -> npt.NDArray[np.uint8]:
     if item.box and isinstance(recipe.decode, ClassificationDecode):
         (pixels,) = cut(pixels, np.array([item.box], np.float32), recipe.decode.crop_margin)
     return pixels
-
-
-def _faces(data: Path, labels: Sequence[str]) -> dict[str, list[Item]]:
-    """The faces with one of the labels, by the file name of their picture.
-
-    Raises
-    ------
-    OSError, ValueError, KeyError, TypeError
-        The annotations are missing, no JSON, or not COCO.
-    """
-    table = json.loads((data / "boxes" / "annotations.json").read_text(encoding="utf-8"))
-    names = {category["id"]: category["name"] for category in table["categories"]}
-    files = {image["id"]: image["file_name"] for image in table["images"]}
-    faces: dict[str, list[Item]] = {}
-    for annotation in table["annotations"]:
-        label = names[annotation["category_id"]]
-        x, y, width, height = (float(value) for value in annotation["bbox"])
-        if label in labels and min(width, height) >= 1:
-            file = files[annotation["image_id"]]
-            item = Item(data / "boxes" / "images" / file, (x, y, width, height), label)
-            faces.setdefault(file, []).append(item)
-    return faces

@@ -13,6 +13,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from converter.quiet import quiet
 from converter.recipe import Recipe, VariantName
 from edge.contract.errors import ModelError
 from edge.contract.manifest import TensorSpec
@@ -81,7 +82,8 @@ def convert(saved_model: Path, variant: VariantName, recipe: Recipe, tensors: Te
         converter.inference_input_type = tf.int8
         converter.inference_output_type = tf.int8
     try:
-        content = bytes(converter.convert())
+        with quiet():
+            content = bytes(converter.convert())
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConversionError(

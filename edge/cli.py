@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import logging
 import os
 import sys
@@ -36,6 +37,15 @@ EXTRAS: Mapping[str, str] = {
 }
 """Importable package → the extra that installs it."""
 
+_OPENCV: Mapping[str, str] = {
+    # OpenCV's and FFmpeg's own lines repeat what our errors say, without naming the thing.
+    "OPENCV_LOG_LEVEL": "FATAL",
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+    # A picture that claims to be larger is refused before memory is taken for it.
+    "OPENCV_IO_MAX_IMAGE_PIXELS": "16777216",
+}
+"""OpenCV reads these when it is loaded, so they must stand before any verb is imported."""
+
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong with the arguments in one line instead of the whole usage."""
@@ -53,8 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         ``--help``, ``--version``, or wrong arguments, as argparse does.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # Without this, OpenCV writes its own lines about what we report in ours. Set before its import.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    for name, value in _OPENCV.items():
+        os.environ.setdefault(name, value)
+    for stream in (sys.stdout, sys.stderr):  # a terminal without UTF-8 must not end a report
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     debug = "--debug" in arguments
     try:
         args = _parse(arguments)

@@ -138,9 +138,7 @@ class Inbox:
         with self._lock:
             if command.txn in self._txns:
                 self._refused["replayed"] += 1
-                raise CommandRefused(
-                    "replayed", f"{command.verb}: txn {ascii(command.txn)} came before"
-                )
+                raise CommandRefused("replayed", f"{command.verb}: txn {command.txn!a} came before")
             if len(self._waiting) >= self._capacity:
                 self._refused["full"] += 1
                 raise CommandRefused("full", f"{command.verb}: {self._capacity} commands wait")

@@ -71,6 +71,16 @@ def _inverted(
     return layers.Add(name=f"{name}_add")([x, y]) if stride == 1 and x.shape[-1] == channels else y
 
 
+def _double(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """Enlarge twice by repetition; neither way has weights, so they pass from one to the other."""
+    if x.shape[1] is None or x.shape[2] is None:
+        return layers.UpSampling2D(2, interpolation="nearest", name=name)(x)
+    # UpSampling2D becomes seven TensorFlow Lite operators, this becomes one. (The layer Resizing
+    # would too, but in Keras 3.15 it switches all layers after it to training mode.)
+    size = (int(x.shape[1]) * 2, int(x.shape[2]) * 2)
+    return keras.ops.image.resize(x, size, interpolation="nearest", data_format="channels_last")
+
+
 def build_face_detector(
     height: int | None, width: int | None, batch: int | None = None
 ) -> keras.Model:
@@ -110,7 +120,7 @@ def build_face_detector(
     x = _inverted(x, 96, 2, 1, "s32_c", kernel=5)
     for name, skip in (("s16", s16), ("s8", s8), ("s4", s4)):
         x = _conv(x, int(skip.shape[-1]), 1, 1, f"{name}_down", activate=False)
-        x = layers.UpSampling2D(2, interpolation="nearest", name=f"{name}_up")(x)
+        x = _double(x, f"{name}_up")
         x = layers.Add(name=f"{name}_merge")([x, skip])
         if name != "s4":
             x = _inverted(x, int(skip.shape[-1]), 2, 1, f"{name}_mix")

@@ -43,7 +43,7 @@ def draw_view(
     kind = rng.random()
     if kind < 0.15:
         return _mosaic(pictures, side, settings, rng)
-    picture = pictures[int(rng.integers(len(pictures)))]
+    picture = _pick(pictures, rng)
     natural = min(settings.width / picture.image.shape[1], settings.height / picture.image.shape[0])
     zoom = float(np.exp(rng.uniform(np.log(0.5), np.log(1.7))))
     if large and kind < 0.7 and len(picture.boxes):
@@ -53,6 +53,14 @@ def draw_view(
         wish = float(np.exp(rng.uniform(np.log(70), np.log(settings.largest_face))))
         zoom = wish / (float(sides.max()) * natural)
     return _crop(picture, side, natural * zoom, settings, rng)
+
+
+def _pick(pictures: Sequence[Picture], rng: np.random.Generator) -> Picture:
+    """Draw a picture; half the time the emptier of two, or portraits would drown among crowds."""
+    first, second = (pictures[int(i)] for i in rng.integers(len(pictures), size=2))
+    if rng.random() < 0.5 and 0 < len(second.boxes) < len(first.boxes):
+        return second
+    return first
 
 
 def _crop(

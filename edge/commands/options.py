@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -57,3 +58,20 @@ def write_json(name: str | None, report: Mapping[str, Any]) -> None:
         Path(name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"--json {name}: cannot be written: {error.strerror}") from error
+
+
+def positive(text: str) -> float:
+    """An argument that is a finite number above 0.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        It is not.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (0.0 < value < math.inf):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value

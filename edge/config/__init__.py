@@ -4,7 +4,7 @@
 """
 
 from edge.config.credentials import read_password
-from edge.config.load import build, load
+from edge.config.load import build, load, valid_tables
 from edge.config.models import (
     Camera,
     Config,
@@ -31,5 +31,6 @@ __all__ = [
     "is_local",
     "load",
     "read_password",
+    "valid_tables",
     "without_password",
 ]

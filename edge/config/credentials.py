@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edge.config.models import Config
 from edge.config.wording import Mistake
 from edge.errors import ConfigError
 
@@ -21,23 +20,26 @@ def credential(path: Path) -> Path:
     return path
 
 
-def read_password(config: Config) -> str | None:
-    """The broker's password, None when none is configured; an empty file is an empty password.
+def read_password(path: Path | None) -> str | None:
+    """The password in ``[mqtt].password_file``; None without a file, "" from an empty one.
 
     One newline at the end, as editors leave it, does not belong to the password.
 
     Raises
     ------
     ConfigError
-        The file has gone since the configuration was read, or is not text.
+        The file is not there, is not text, or others may read it.
     """
-    if config.mqtt.password_file is None:
+    if path is None:
         return None
-    path = credential(config.mqtt.password_file)
+    place = credential(path)
+    wrong = _wrong(place, secret=True)
+    if wrong:
+        raise ConfigError(f"password file {wrong}")
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = place.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"mqtt.password_file: {path}: cannot be read: {error}") from error
+        raise ConfigError(f"password file {place}: cannot be read: {error}") from error
     return text.removesuffix("\n").removesuffix("\r")
 
 
@@ -55,19 +57,23 @@ def file_mistakes(tables: Mapping[str, Any]) -> list[Mistake]:
         if not isinstance(name, str):
             continue
         path = credential(Path(name)) if key == "password_file" else Path(name)
-        try:
-            status = path.stat()
-        except (OSError, ValueError) as error:
-            text = getattr(error, "strerror", None) or str(error)
-            mistakes.append(Mistake(("mqtt", key), f"{str(path)!r}: {text}"))
-            continue
-        mode = stat.S_IMODE(status.st_mode)
-        if not stat.S_ISREG(status.st_mode):
-            mistakes.append(Mistake(("mqtt", key), f"{path}: is not a file"))
-        elif key in ("password_file", "key") and mode & 0o077 and not _is_credential(path):
-            text = f"{path}: mode {mode:04o}, need 0600; run `chmod 600 {path}`"
-            mistakes.append(Mistake(("mqtt", key), text))
+        if wrong := _wrong(path, secret=key in ("password_file", "key")):
+            mistakes.append(Mistake(("mqtt", key), wrong))
     return mistakes
+
+
+def _wrong(path: Path, *, secret: bool) -> str:
+    """What speaks against using a file, or nothing."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        return f"{str(path)!r}: {getattr(error, 'strerror', None) or error}"
+    mode = stat.S_IMODE(status.st_mode)
+    if not stat.S_ISREG(status.st_mode):
+        return f"{path}: is not a file"
+    if secret and mode & 0o077 and not _is_credential(path):
+        return f"{path}: mode {mode:04o}, need 0600; run `chmod 600 {path}`"
+    return ""
 
 
 def _is_credential(path: Path) -> bool:

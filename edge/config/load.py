@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from edge.config.credentials import file_mistakes
 from edge.config.lines import KeyPath, dotted, find_lines, nearest_line
@@ -36,6 +37,30 @@ def load(path: Path, overrides: Tables | None = None) -> Config:
         The file cannot be read, is not TOML, or holds mistakes; the message has one line
         ``file:line: key: what is wrong`` for each of them.
     """
+    text, tables = _read(path)
+    return build(_merged(tables, overrides or {}), origin=str(path), text=text)
+
+
+def valid_tables(path: Path) -> dict[str, Any]:
+    """Those tables of a file that are right on their own, defaults filled in, by name.
+
+    For a check that wants to go on and look at models and cameras when another table is wrong.
+    """
+    try:
+        _, tables = _read(path)
+    except ConfigError:
+        tables = {}
+    valid: dict[str, Any] = {}
+    for name, part in {"models": {}, **with_derived_defaults(tables)}.items():
+        if name in Config.model_fields:
+            kind: Any = Config.model_fields[name].annotation
+            with contextlib.suppress(ValidationError):
+                valid[name] = TypeAdapter(kind).validate_json(json.dumps(part, default=str))
+    return valid
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    """The text of a TOML file and its tables."""
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError as error:
@@ -48,10 +73,9 @@ def load(path: Path, overrides: Tables | None = None) -> Config:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        tables = tomllib.loads(text)
+        return text, tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
-    return build(_merged(tables, overrides or {}), origin=str(path), text=text)
 
 
 def build(tables: Tables, *, origin: str, text: str = "") -> Config:

@@ -83,7 +83,7 @@ class Station(_Table):
     def _task_is_built(cls, value: str) -> str:
         if value not in TASK_DEFAULTS:
             raise ValueError(
-                f"{value!r} comes with a later version; this one has {sorted(TASK_DEFAULTS)}"
+                f"{value!r} comes with a later version; this one has {', '.join(sorted(TASK_DEFAULTS))}"
             )
         return value
 

@@ -213,7 +213,21 @@ class Manifest(_Strict):
                 raise ValueError(f"variants.{name}.inputs: shape is not input.shape")
             if variant.file != f"model.{name}.tflite":
                 raise ValueError(f"variants.{name}.file: must be model.{name}.tflite")
+            for output, role in self.outputs.items():
+                shape, expected = variant.outputs[output].shape, self._shape_of(role)
+                if shape != expected:
+                    raise ValueError(
+                        f"variants.{name}.outputs.{output}: shape {shape}, expected {expected} "
+                        f"for role {role} and {len(self.labels)} labels"
+                    )
         return self
+
+    def _shape_of(self, role: str) -> tuple[int, ...]:
+        """What the labels, the input and the stride make of an output's shape."""
+        if isinstance(self.decode, ClassificationDecode):
+            return (1, len(self.labels))
+        rows, columns = (side // self.decode.stride for side in self.input.shape[1:3])
+        return (1, rows, columns, len(self.labels) if role == "center_scores" else 2)
 
     def to_json(self) -> str:
         """The file's text: keys in the order of the schema, two spaces, one newline at the end."""

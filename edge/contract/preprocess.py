@@ -37,11 +37,11 @@ def normalization_table(spec: InputSpec, tensor: TensorSpec) -> npt.NDArray[Any]
     A float32 tensor gets ``(pixel - mean) / std``, an integer one that number quantized.
     """
     grey = np.arange(256, dtype=np.float64)[:, np.newaxis]
-    real = (grey - np.array(spec.normalize.mean)) / np.array(spec.normalize.std)
+    mean, std = np.array(spec.normalize.mean), np.array(spec.normalize.std)
+    real: npt.NDArray[np.float64] = (grey - mean) / std
     if tensor.scale is None or tensor.zero_point is None:
         return real.astype(np.float32)
-    table: npt.NDArray[Any] = quantize(real, tensor.scale, tensor.zero_point, tensor.dtype)
-    return table
+    return quantize(real, tensor.scale, tensor.zero_point, tensor.dtype)
 
 
 class Preprocessor:

@@ -47,18 +47,6 @@ def dashboard(
     return Group(head, _stations(fleet), _open(fleet, now), _log(fleet, rows))
 
 
-def line(alert: AlertPayload) -> str:
-    """One revision in one line, for logs and pipes."""
-    where = f"{alert.node}/{alert.cam}"
-    who = "" if alert.track is None else f" person {alert.track}"
-    if alert.summary is not None:
-        return f"{alert.ts} {where} {alert.summary.held_back} alerts held back by the rate limit"
-    return (
-        f"{alert.ts} {where} {alert.phase:<6} {alert.label}{who} "
-        f"score {alert.score:.2f} peak {alert.peak:.2f} id {alert.id} rev {alert.rev}"
-    )
-
-
 def _stations(fleet: Fleet) -> RenderableType:
     table = Table(expand=True, pad_edge=False)
     for name in ("station", "camera", "state", "judged/s", "p95 age", "open", "backlog"):
@@ -120,6 +108,15 @@ def _open(fleet: Fleet, now: datetime) -> RenderableType:
 
 
 def _log(fleet: Fleet, rows: int) -> RenderableType:
-    lines = [Text(line(alert), _PHASE_STYLE[alert.phase]) for alert in fleet.log[-rows:]]
+    lines = [Text(_short(alert), _PHASE_STYLE[alert.phase]) for alert in fleet.log[-rows:]]
     body = Text("\n").join(lines) if lines else Text("nothing yet", "dim")
     return Panel(body, title="last alerts", title_align="left")
+
+
+def _short(alert: AlertPayload) -> str:
+    """One revision in as few words as fit a terminal of 80 columns; ``ts`` without its date."""
+    where = f"{alert.ts[11:19]} {alert.node}/{alert.cam}"
+    if alert.summary is not None:
+        return f"{where} {alert.summary.held_back} held back"
+    who = "" if alert.track is None else f" #{alert.track}"
+    return f"{where} {alert.phase:<6} {alert.label}{who} peak {alert.peak:.2f}"

@@ -86,7 +86,7 @@ def read_pictures(
     data
         The folder.
     labels
-        Names of class folders; others are passed over.
+        Names of class folders, none where boxes are needed; other folders are passed over.
     only
         Names of the pictures to take. Leading folders are allowed, so that
         ``boxes/images/a.jpg`` names ``a.jpg`` and ``crops/with_mask/b.jpg`` ``with_mask/b.jpg``.
@@ -105,9 +105,9 @@ def read_pictures(
     else:
         pictures = _read_class_folders(data, labels)
     if not pictures:
+        folders = f" or folders named {', '.join(sorted(labels))}" if labels else ""
         raise DataError(
-            f"{data}: no labelled pictures",
-            hint=f"needs annotations.json (COCO) or folders named {', '.join(sorted(labels))}",
+            f"{data}: no labelled pictures", hint=f"needs annotations.json (COCO){folders}"
         )
     chosen = pictures if only is None else _choose(pictures, only, data)
     return tuple(sorted(chosen, key=lambda picture: picture.name))

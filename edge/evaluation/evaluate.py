@@ -14,7 +14,7 @@ from edge.errors import DataError, UsageError
 from edge.evaluation.classification import MASK_INCORRECT, Verdict, classification_figures
 from edge.evaluation.data import LabelledPicture, read_pictures
 from edge.evaluation.detection import Matched, detection_figures, match
-from edge.records import Image
+from edge.records import Floats, Image
 from edge.tasks.classification import ClassificationTask
 from edge.tasks.detection import DetectionTask
 from edge.tasks.model import Stopwatch
@@ -78,8 +78,6 @@ def evaluate(
         raise UsageError("evaluate: needs a detector or a classifier")
     labels = () if classifier is None else (*classifier.manifest.labels, MASK_INCORRECT)
     pictures = read_pictures(data, labels, only)
-    if classifier is None and all(picture.boxes is None for picture in pictures):
-        raise DataError(f"{data}: has no boxes", hint="a detector needs annotations.json (COCO)")
     tally = _Tally()
     for done, picture in enumerate(pictures):
         if progress is not None:
@@ -110,43 +108,33 @@ def _judge(
     detector: DetectionTask | None,
     classifier: ClassificationTask | None,
 ) -> None:
-    """Run the models on one picture; true boxes and found ones are classified in one call."""
+    """Run the models on one picture."""
     watch = Stopwatch()
-    if picture.boxes is None:
-        if classifier is not None:
-            (said,) = classifier.classify([image], watch)
-            tally.verdicts.append(Verdict(picture.labels[0], said.label, picture.group))
-        return
-    matched = None
-    boxes = np.zeros((0, 4), np.float32)
-    if detector is not None:
+    found: dict[int, Floats] = {}
+    if detector is not None and picture.boxes is not None:
         detections = detector.detect(image, watch, threshold=min(FLOOR, detector.threshold))
         matched = match(detections.boxes, detections.scores, picture.boxes)
         tally.matched.append(matched)
-        boxes = detections.boxes
+        counted = (matched.truth >= 0) & (matched.scores >= np.float32(detector.threshold))
+        found = {int(matched.truth[k]): detections.boxes[k] for k in np.flatnonzero(counted)}
     if classifier is None:
         return
-    judged = (*classifier.manifest.labels, MASK_INCORRECT)
-    rows = [row for row, label in enumerate(picture.labels) if label in judged]
-    # Only what found such a face is worth a classification.
-    hits: dict[int, int] = {}
-    if matched is not None and detector is not None:
-        counted = matched.scores >= np.float32(detector.threshold)
-        hits = {
-            int(face): row
-            for row, face in enumerate(matched.truth)
-            if counted[row] and picture.labels[face] in classifier.manifest.labels and face >= 0
-        }
-    both = np.concatenate([picture.boxes[rows], boxes[list(hits.values())]])
-    said_of = [one.label for one in classifier.classify_boxes(image, both, watch)]
-    for row, said_label in zip(rows, said_of, strict=False):
-        tally.verdicts.append(Verdict(picture.labels[row], said_label, picture.group))
-    if matched is not None:
-        tally.labelled_faces += sum(label in classifier.manifest.labels for label in picture.labels)
-        tally.found_and_right += sum(
-            picture.labels[face] == said_label
-            for face, said_label in zip(hits, said_of[len(rows) :], strict=True)
-        )
+    if picture.boxes is None:
+        (said,) = classifier.classify([image], watch)
+        tally.verdicts.append(Verdict(picture.labels[0], said.label, picture.group))
+        return
+    labels = classifier.manifest.labels
+    faces = [k for k, truth in enumerate(picture.labels) if truth in (*labels, MASK_INCORRECT)]
+    found_faces = [k for k in faces if k in found and picture.labels[k] in labels]
+    # True boxes and found ones in one engine call.
+    boxes = [*(picture.boxes[k] for k in faces), *(found[k] for k in found_faces)]
+    states = classifier.classify_boxes(image, np.reshape(boxes, (-1, 4)), watch)
+    for k, state in zip(faces, states[: len(faces)], strict=True):
+        tally.verdicts.append(Verdict(picture.labels[k], state.label, picture.group))
+    if detector is not None:
+        tally.labelled_faces += sum(picture.labels[k] in labels for k in faces)
+        for k, state in zip(found_faces, states[len(faces) :], strict=True):
+            tally.found_and_right += picture.labels[k] == state.label
 
 
 def _figures(

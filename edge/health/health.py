@@ -11,6 +11,9 @@ from edge.health.machine import clock_synced, rss_mb
 from edge.health.reservoir import Reservoir
 from edge.records import Reason, Status
 
+CLOCK_S = 1.0
+"""Between two questions whether the clock is synchronised."""
+
 
 class Health:
     """What every thread counts and the main thread reads.
@@ -38,14 +41,25 @@ class Health:
         self.outbox = OutboxHealth(max_rows, max_bytes)
         self.infer_ms = Reservoir()
         self._is_clock_synced = is_clock_synced
+        self._clock = (0.0, False)
         self._since = time.monotonic()
         self._cpu = time.process_time()
+
+    @property
+    def clock_synced(self) -> bool:
+        """Whether the wall clock is right; asked of the system every ``CLOCK_S`` at most."""
+        until, synced = self._clock
+        now = time.monotonic()
+        if now >= until:
+            synced = self._is_clock_synced()
+            self._clock = (now + CLOCK_S, synced)
+        return synced
 
     def reasons(self) -> tuple[Reason, ...]:
         """Everything that is not well now; cheap, resets nothing."""
         found = [reason for camera in self.cameras.values() for reason in camera.reasons()]
         found += self.broker.reasons() + self.outbox.reasons()
-        if not self._is_clock_synced():
+        if not self.clock_synced:
             found.append(Reason("clock_unsynced", "no time source has set the clock since boot"))
         return tuple(found)
 

@@ -120,8 +120,10 @@ class Judge:
         if self._observer is not None:
             try:
                 self._observer(frame, observation, tracks, alerts)
-            except Exception:
-                _log.exception("camera %s: the observer failed and is not called again", self.camera)
+            except Exception:  # noqa: BLE001 - a spectator must not harm the station
+                _log.exception(
+                    "camera %s: the observer failed and is not called again", self.camera
+                )
                 self._observer = None
 
     def _send(self, alerts: Sequence[Alert]) -> None:
@@ -140,5 +142,6 @@ class Judge:
                 alert.label,
                 alert.score,
             )
-        if alerts:
-            self.announce(alerts[-1])
+        changes = [alert for alert in alerts if alert.phase != "update"]
+        if changes:
+            self.announce(changes[-1])

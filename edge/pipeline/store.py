@@ -12,12 +12,11 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable
 
 from edge.errors import OutboxError
 from edge.health import OutboxHealth
-from edge.outbox import OutboxCounters, Row
+from edge.outbox import Outbox, Row
 from edge.pipeline.ids import BLOCK, AlertIds
 from edge.records import Message, OutboxStatus
 from edge.stage import Stage
@@ -39,20 +38,6 @@ COUNT_S = 1.0
 _log = logging.getLogger(__name__)
 
 
-class OutboxLike(Protocol):
-    """What this thread needs of an outbox; ``edge.outbox.Outbox`` has it."""
-
-    @property
-    def epoch(self) -> str: ...
-    def reserve_ids(self, count: int = ...) -> range: ...
-    def append(self, messages: Sequence[Message]) -> Sequence[Row]: ...
-    def peek(self, limit: int, after_row: int = ...) -> Sequence[Row]: ...
-    def ack(self, rows: Sequence[int], *, no_subscriber: int = ...) -> None: ...
-    def bury(self, row: int, error: str) -> None: ...
-    def counters(self) -> OutboxCounters: ...
-    def close(self) -> None: ...
-
-
 class Store:
     """Hands messages to the disk, and rows from the disk to the publish thread.
 
@@ -70,7 +55,7 @@ class Store:
 
     def __init__(
         self,
-        open_outbox: Callable[[], OutboxLike],
+        open_outbox: Callable[[], Outbox],
         health: OutboxHealth,
         ids: AlertIds,
         on_rows: Callable[[], None],
@@ -220,7 +205,7 @@ class Store:
             if not stage.stopping and not self._has_work(stopping=False):
                 self._work.wait(ACK_DELAY_S / 2)
 
-    def _step(self, outbox: OutboxLike, *, stopping: bool) -> None:
+    def _step(self, outbox: Outbox, *, stopping: bool) -> None:
         self._append(outbox)
         self._delete(outbox, stopping=stopping)
         if self._read_ahead(outbox):
@@ -230,7 +215,7 @@ class Store:
         if time.monotonic() - self._counted >= COUNT_S or stopping:
             self._count(outbox)
 
-    def _append(self, outbox: OutboxLike) -> None:
+    def _append(self, outbox: Outbox) -> None:
         with self._work:
             group = [self._incoming.popleft() for _ in range(min(GROUP, len(self._incoming)))]
             self._storing = len(group)
@@ -248,7 +233,7 @@ class Store:
             self._storing = 0
             self._more = True
 
-    def _delete(self, outbox: OutboxLike, *, stopping: bool) -> None:
+    def _delete(self, outbox: Outbox, *, stopping: bool) -> None:
         with self._work:
             burials, self._burials = self._burials, []
             waited = time.monotonic() - self._acked_since
@@ -275,7 +260,7 @@ class Store:
             with self._work:
                 self._forget(row for row, _ in acks)
 
-    def _read_ahead(self, outbox: OutboxLike) -> bool:
+    def _read_ahead(self, outbox: Outbox) -> bool:
         with self._work:
             if not (self._serving and self._more) or len(self._rows) > AHEAD // 2:
                 return False
@@ -298,11 +283,11 @@ class Store:
             if self._out.get(row.row) is row:
                 del self._out[row.row]
 
-    def _supply_ids(self, outbox: OutboxLike) -> None:
+    def _supply_ids(self, outbox: Outbox) -> None:
         while self._ids.low:
             self._ids.give(outbox.epoch, outbox.reserve_ids(BLOCK))
 
-    def _count(self, outbox: OutboxLike) -> None:
+    def _count(self, outbox: Outbox) -> None:
         self._counted = time.monotonic()
         c = outbox.counters()
         self._health.counted(
@@ -317,9 +302,10 @@ class Store:
             )
         )
 
-    def _recover(self, stage: Stage, outbox: OutboxLike, error: OutboxError) -> OutboxLike:
+    def _recover(self, stage: Stage, outbox: Outbox, error: OutboxError) -> Outbox:
         """Keep trying to open the database anew: after a failed fsync the old one must not be
-        trusted (a repeated fsync says "done" for pages that the kernel has thrown away)."""
+        trusted (a repeated fsync says "done" for pages that the kernel has thrown away).
+        """
         _log.error("outbox: %s; alerts wait in memory", error)
         epoch = outbox.epoch
         while True:

@@ -16,6 +16,9 @@ from edge.rules.mask import NewId
 class TokenBucket:
     """Lets ``burst`` through at once and ``rate_per_s`` in the long run; the caller gives the time.
 
+    Kept as the moment by which the bucket is full again, in whole nanoseconds (the generic cell
+    rate algorithm, ITU-T I.371), so that nothing is lost to rounding from frame to frame.
+
     Raises
     ------
     ConfigError
@@ -27,19 +30,16 @@ class TokenBucket:
             raise ConfigError("outbox.rate_per_s: must be a number above 0")
         if burst < 1:
             raise ConfigError("outbox.burst: must be at least 1")
-        self._rate_per_s, self._burst = rate_per_s, burst
-        self._tokens = float(burst)
-        self._filled_ns: int | None = None
+        self._token_ns = round(1e9 / rate_per_s)
+        self._spare_ns = (burst - 1) * self._token_ns
+        self._full_ns: int | None = None
 
     def take(self, now_ns: int) -> bool:
-        """Take a token if there is one. A bucket is full at first; time never runs backwards."""
-        if self._filled_ns is not None:
-            gained = (now_ns - self._filled_ns) / 1e9 * self._rate_per_s
-            self._tokens = min(self._tokens + gained, float(self._burst))
-        self._filled_ns = now_ns
-        if self._tokens < 1.0:
+        """Take a token if there is one. The bucket is full at first."""
+        full_ns = now_ns if self._full_ns is None else max(self._full_ns, now_ns)
+        if full_ns - now_ns > self._spare_ns:
             return False
-        self._tokens -= 1.0
+        self._full_ns = full_ns + self._token_ns
         return True
 
 

@@ -2,33 +2,91 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import threading
 from collections.abc import Sequence
 from typing import TextIO
 
-from edge.protocols import SinkEvent
+from edge.errors import SinkError
+from edge.protocols import Connected, Delivered, SinkEvent
 from edge.records import Message
+
+_WINDOW = 65535
 
 
 class StdoutSink:
-    """One JSON line ``{"topic": …, "payload": …}`` for each message, delivered at once."""
+    """One JSON line ``{"topic": …, "payload": …}`` a message; implements :class:`Sink`.
+
+    JSON payloads stand there as objects, plain text as a text. A line is delivered as soon as the
+    stream has taken it. There is nobody who could send anything back.
+
+    Parameters
+    ----------
+    stream
+        Where lines go; stays open.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._open = False
+        self._tokens = 0
+        self._events: list[SinkEvent] = []
+        self._woken = threading.Event()
 
     def open(self) -> None:
-        raise NotImplementedError
+        """Take messages from now on."""
+        if not self._open:
+            self._open = True
+            self._events.append(Connected(_WINDOW, None))
 
     def send(self, message: Message) -> int | None:
-        raise NotImplementedError
+        """Write one line.
+
+        Raises
+        ------
+        SinkError
+            The stream is closed or its reader has gone.
+        """
+        if not self._open:
+            return None
+        self._write(message)
+        self._tokens += 1
+        self._events.append(Delivered(self._tokens, 0))
+        return self._tokens
 
     def subscribe(self, topics: Sequence[str]) -> None:
-        raise NotImplementedError
+        """Nothing ever comes in."""
 
     def poll(self, timeout_s: float) -> Sequence[SinkEvent]:
-        raise NotImplementedError
+        """What was delivered; waits for ``wake`` when there is nothing to tell."""
+        if not self._events:
+            self._woken.wait(timeout_s)
+        self._woken.clear()
+        events, self._events = self._events, []
+        return events
 
     def wake(self) -> None:
-        raise NotImplementedError
+        """Make ``poll`` return soon; any thread may call it."""
+        self._woken.set()
 
     def close(self, timeout_s: float, farewell: Message | None = None) -> None:
-        raise NotImplementedError
+        """Write ``farewell`` if open; the stream stays open."""
+        if self._open and farewell is not None:
+            with contextlib.suppress(SinkError):  # the reader has gone first
+                self._write(farewell)
+        self._open = False
+        self._events.clear()
+
+    def _write(self, message: Message) -> None:
+        text = message.payload.decode("utf-8", "replace")
+        try:
+            body = json.loads(text)
+        except ValueError:
+            body = text
+        line = json.dumps({"topic": message.topic, "payload": body}, ensure_ascii=False)
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError) as error:  # ValueError: the stream was closed
+            raise SinkError(f"standard output: {error}", hint="its reader has gone") from error

@@ -32,10 +32,10 @@ from edge.errors import (
 )
 from edge.records import Frame, Image
 from edge.sources.frames import MAX_PIXELS, Moment, Pace
-from edge.sources.picture import Pictures, folder_pictures
+from edge.sources.picture import Pictures, folder_pictures, read_picture
 from edge.sources.picture_header import picture_format, picture_header
 from edge.sources.uri import Options, SourceUri
-from edge.sources.video import Video
+from edge.sources.video import Video, no_video
 
 _log = logging.getLogger(__name__)
 
@@ -103,11 +103,12 @@ class FileSource:
         self._camera = camera
         self._path = Path(uri.path)
         self._medium: Medium | None = None
+        self._forget()
 
     @property
     def due_ns(self) -> int:
         """Monotonic time of the next frame; 0 when it may come at any time."""
-        return self._pace.due_ns if self._medium is not None else 0
+        return self._pace.due_ns
 
     def open(self) -> None:
         """Find out what the file is and step to its first picture.
@@ -123,13 +124,8 @@ class FileSource:
         medium = _medium_at(self._path, self._camera)
         if not medium.advance():
             medium.close()
-            raise UnsupportedSource(f"camera {self._camera!r}: {self._path}: holds no frames")
-        self._pace = Pace()
-        self._sequence = 0
-        self._round = 1
-        self._decoded = False  # something, in this round
-        self._ended = False
-        self._failure: SourceError | None = None
+            raise no_video(f"camera {self._camera!r}: {self._path}")
+        self._forget()
         self._medium = medium
 
     def read(self) -> Frame | None:
@@ -158,24 +154,30 @@ class FileSource:
             self._decoded = True
         finally:
             self._look_ahead(medium, captured.monotonic_ns)
-        return Frame(
-            image, self._camera, sequence, captured.monotonic_ns, ready_ns, captured.utc
-        )
+        return Frame(image, self._camera, sequence, captured.monotonic_ns, ready_ns, captured.utc)
 
     def close(self) -> None:
         """Release the file. Harmless when not open."""
         if self._medium is not None:
             self._medium.close()
             self._medium = None
+            self._forget()
+
+    def _forget(self) -> None:
+        """Be as if nothing had been read yet."""
+        self._pace = Pace()
+        self._sequence = 0
+        self._round = 1
+        self._decoded = False  # anything, in this round
+        self._ended: bool = False
+        self._failure: SourceError | None = None
 
     def _look_ahead(self, medium: Medium, released_ns: int) -> None:
         """Step to the next picture and note when it is due."""
-        before_s = medium.shown_s
+        before_s, own_s = medium.shown_s or 0.0, medium.interval_s
         if medium.advance():
-            own_s = (medium.shown_s or 0.0) - (before_s or 0.0)
-        elif self._begin_again(medium):
-            own_s = self._last_interval_s
-        else:
+            own_s = (medium.shown_s or 0.0) - before_s
+        elif not self._begin_again(medium):
             self._ended = True
             self._pace = Pace()
             return
@@ -197,7 +199,6 @@ class FileSource:
             return False
         self._round += 1
         self._decoded = False
-        self._last_interval_s = medium.interval_s
         try:
             medium.rewind()
         except SourceError as error:
@@ -209,44 +210,46 @@ class FileSource:
 def _medium_at(path: Path, camera: str) -> Medium:
     """What the path leads to, opened."""
     what = f"camera {camera!r}: {path}"
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            return Pictures(folder_pictures(path, camera), what)
-        if not stat.S_ISREG(status.st_mode):
-            is_video = path.name.startswith("video")
-            raise UnsupportedSource(
-                f"{what}: is neither a file nor a folder",
-                hint=f"write v4l2://{path.absolute()}" if is_video else "",
-            )
-        if status.st_size == 0:
-            raise UnsupportedSource(f"{what}: the file is empty")
-        with path.open("rb") as file:
-            head = file.read(64)
-    except PermissionError as error:
+    mode, head = _look_at(path, what)
+    if stat.S_ISDIR(mode):
+        return Pictures(folder_pictures(path, camera), camera)
+    if not stat.S_ISREG(mode):
         raise UnsupportedSource(
-            f"{what}: may not be read: permission denied",
-            hint="the service runs under a user of its own; give it the right to read",
-        ) from error
-    except SourceError:
-        raise
-    except OSError as error:
-        raise SourceNotFound(
-            f"{what}: {error.strerror}", hint="a relative path begins at the working directory"
-        ) from error
+            f"{what}: is neither a file nor a folder",
+            hint=f"for a camera write v4l2://{path.absolute()}" if stat.S_ISCHR(mode) else "",
+        )
+    if not head:
+        raise UnsupportedSource(f"{what}: the file is empty", hint="copy it again")
     kind = picture_format(head)
-    if kind in (None, "GIF"):
+    if kind is None:
+        return Video(path, what)
+    if kind == "GIF":
         header = picture_header(head)
         if header is not None and header.width * header.height > MAX_PIXELS:
             raise UnsupportedSource(
                 f"{what}: has {header.width} × {header.height} pixels, allowed are {MAX_PIXELS}"
             )
         return Video(path, what)
-    single = Pictures([path], what)
     try:  # now, since a picture that cannot be read is a mistake in the configuration
-        single.advance()
-        single.picture()
-        single.rewind()
+        read_picture(path, camera)
     except FrameCorrupt as error:
-        raise UnsupportedSource(error.message, hint="is the file whole?") from error
-    return single
+        raise UnsupportedSource(error.message, hint="copy it again or leave it out") from error
+    return Pictures([path], camera)
+
+
+def _look_at(path: Path, what: str) -> tuple[int, bytes]:
+    """Type of the file and its first bytes (none unless it is a regular file)."""
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # a pipe would block
+            return mode, b""
+        with path.open("rb") as file:
+            return mode, file.read(64)
+    except PermissionError as error:
+        raise UnsupportedSource(
+            f"{what}: permission denied",
+            hint="the service runs under a user of its own; give it the right to read",
+        ) from error
+    except OSError as error:
+        hint = "is the name right?" if path.is_absolute() else f"looked in {Path.cwd()}"
+        raise SourceNotFound(f"{what}: {error.strerror}", hint=hint) from error

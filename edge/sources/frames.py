@@ -26,7 +26,7 @@ class Moment:
 
     @classmethod
     def now(cls) -> Moment:
-        """This instant."""
+        """The present instant."""
         return cls(time.monotonic_ns(), datetime.now(UTC))
 
 

@@ -41,9 +41,9 @@ class Pictures:
     shown_s: float | None = None
     interval_s = 0.0
 
-    def __init__(self, paths: Sequence[Path], what: str) -> None:
+    def __init__(self, paths: Sequence[Path], camera: str) -> None:
         self._paths = paths
-        self._what = what
+        self._camera = camera
         self._next = 0
 
     def advance(self) -> bool:
@@ -59,7 +59,7 @@ class Pictures:
         FrameCorrupt
             It cannot be read, is damaged or has too many pixels.
         """
-        return read_picture(self._paths[self._next - 1], self._what)
+        return read_picture(self._paths[self._next - 1], self._camera)
 
     def rewind(self) -> None:
         """Begin again before the first picture."""
@@ -91,7 +91,7 @@ def folder_pictures(folder: Path, camera: str) -> list[Path]:
     return sorted(paths, key=_natural)
 
 
-def read_picture(path: Path, what: str) -> Image:
+def read_picture(path: Path, camera: str) -> Image:
     """Decode one picture file.
 
     Returns
@@ -104,30 +104,30 @@ def read_picture(path: Path, what: str) -> Image:
     FrameCorrupt
         The file cannot be read, is no picture or a damaged one, or has too many pixels.
     """
-    where = f"{what}: {path.name}" if path.name not in what else what
+    what = f"camera {camera!r}: {path}"
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise FrameCorrupt(f"{where}: cannot be read: {error.strerror}") from error
+        raise FrameCorrupt(f"{what}: cannot be read: {error.strerror}") from error
     if len(data) > _MAX_BYTES:
-        raise FrameCorrupt(f"{where}: the file is larger than {_MAX_BYTES >> 20} MiB")
+        raise FrameCorrupt(f"{what}: the file is larger than {_MAX_BYTES >> 20} MiB")
     header = picture_header(data)
     if header is None:
-        raise FrameCorrupt(f"{where}: is not a picture in a format that is read")
+        raise FrameCorrupt(f"{what}: is not a picture in a format that is read")
     if header.width * header.height > MAX_PIXELS:
         raise FrameCorrupt(
-            f"{where}: has {header.width} × {header.height} pixels, allowed are {MAX_PIXELS}"
+            f"{what}: has {header.width} × {header.height} pixels, allowed are {MAX_PIXELS}"
         )
     if not header.whole:
-        raise FrameCorrupt(f"{where}: the end of the {header.format} file is missing")
+        raise FrameCorrupt(f"{what}: the end of the {header.format} file is missing")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise FrameCorrupt(f"{where}: OpenCV cannot decode it: {error.err}") from error
+        raise FrameCorrupt(f"{what}: OpenCV cannot decode it: {error.err}") from error
     if image is None:
-        raise FrameCorrupt(f"{where}: the {header.format} file is damaged")
-    return checked_image(image, where)
+        raise FrameCorrupt(f"{what}: the {header.format} file is damaged")
+    return checked_image(image, what)
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

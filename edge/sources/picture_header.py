@@ -12,6 +12,8 @@ from typing import Literal
 
 Format = Literal["PNG", "JPEG", "GIF", "BMP", "WebP", "TIFF"]
 
+_BMP_HEADERS = frozenset(struct.pack("<I", size) for size in (12, 40, 52, 56, 64, 108, 124))
+
 
 @dataclass(frozen=True, slots=True)
 class PictureHeader:
@@ -24,14 +26,15 @@ class PictureHeader:
 
 
 def picture_format(data: bytes) -> Format | None:
-    """The format that the first 12 bytes belong to, None when it is not one of ours."""
+    """The format that the first 18 bytes belong to, None when it is not one of ours."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "PNG"
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if data.startswith((b"GIF87a", b"GIF89a")):
         return "GIF"
-    if data.startswith(b"BM"):
+    # Two letters are a weak sign, so the size of the second header has to be one there is.
+    if data.startswith(b"BM") and data[14:18] in _BMP_HEADERS:
         return "BMP"
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "WebP"

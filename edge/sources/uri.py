@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import parse_qsl, unquote
 
 from edge.errors import UnsupportedSource
@@ -14,10 +15,13 @@ from edge.errors import UnsupportedSource
 # "file:" may stand without slashes, for relative paths; with other schemes "name:" is a file name.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(file):", re.IGNORECASE)
 
+_Whole = TypeVar("_Whole", bound=int | None)
+_Number = TypeVar("_Number", bound=float | None)
+
 
 @dataclass(frozen=True, slots=True)
 class SourceUri:
-    """A URI in its parts, percent-decoded; ``authority`` is what stands between ``//`` and ``/``."""
+    """A URI in its parts, percent-decoded; ``authority`` is what follows ``//`` up to a ``/``."""
 
     scheme: str
     authority: str
@@ -64,8 +68,6 @@ def parse_uri(uri: str, camera: str) -> SourceUri:
     if match[1] is not None:
         authority, slash, rest = rest.partition("/")
         rest = slash + rest
-    elif rest.startswith("//"):
-        raise AssertionError("file:// is matched by the first alternative")
     try:
         path = unquote(rest, errors="strict")
         authority = unquote(authority, errors="strict")
@@ -98,7 +100,7 @@ class Options:
         self._scheme = uri.scheme
         self._known: list[str] = []
 
-    def integer(self, name: str, default: int | None, low: int, high: int) -> int | None:
+    def integer(self, name: str, default: _Whole, low: int, high: int) -> int | _Whole:
         """A whole number in [low, high].
 
         Raises
@@ -115,7 +117,7 @@ class Options:
             )
         return int(text)
 
-    def number(self, name: str, default: float | None, low: float, high: float) -> float | None:
+    def number(self, name: str, default: _Number, low: float, high: float) -> float | _Number:
         """A number in [low, high].
 
         Raises

@@ -19,6 +19,9 @@ from edge.sources.frames import MAX_PIXELS, checked_image
 _log = logging.getLogger(__name__)
 
 _USUAL_FPS = 25.0
+# FFmpeg shows text and some unknown bytes as "text art" when the name ends in .txt, .bin and the
+# like. It does so in pixels of a palette ("PAL" and a depth of 8), which no camera's video has.
+_PALETTE = int.from_bytes(b"PAL\x08", "little")
 # A container's number of frames is an estimate; a video that lacks less than this is whole.
 _WHOLE_SHARE = 0.9
 
@@ -49,11 +52,10 @@ class Video:
     def _open(self) -> None:
         # An absolute path, since FFmpeg would take "a:b.avi" for a protocol.
         self._capture = cv2.VideoCapture(str(self._path.absolute()), cv2.CAP_FFMPEG)
-        if not self._capture.isOpened():
-            raise UnsupportedSource(
-                f"{self._what}: holds no picture or video that can be read",
-                hint="try to play the file with another program",
-            )
+        pixels = self._capture.get(cv2.CAP_PROP_CODEC_PIXEL_FORMAT)
+        if not self._capture.isOpened() or pixels == _PALETTE:
+            self._capture.release()
+            raise no_video(self._what)
         width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         height = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         if width * height > MAX_PIXELS:
@@ -138,3 +140,11 @@ class Video:
                 "%s: ends after frame %d of about %.0f", self._what, self._frames, self._promised
             )
         return early
+
+
+def no_video(what: str) -> UnsupportedSource:
+    """The error for a file in which FFmpeg finds no frames."""
+    return UnsupportedSource(
+        f"{what}: holds no picture or video that can be read",
+        hint="try to play the file with another program",
+    )

@@ -106,7 +106,7 @@ def decode_detections(
     index
         Which image of the batch.
     threshold
-        In place of the manifest's. What a lower threshold gives holds exactly what a higher one
+        In place of the manifest's; a score of 0 is no box at any threshold. What a lower threshold gives holds exactly what a higher one
         would give, followed by more.
 
     Returns
@@ -134,7 +134,7 @@ def decode_detections(
     # A border of "nothing" outside the map; dilate with a 3×3 square is the neighbours' maximum.
     highest = cv2.dilate(scores, np.ones((3, 3), np.uint8)).reshape(scores.shape)
     limit = decode.threshold if threshold is None else threshold
-    rows, columns, labels = np.nonzero((scores >= limit) & (scores >= highest))
+    rows, columns, labels = np.nonzero((scores >= limit) & (scores > 0) & (scores >= highest))
     found = scores[rows, columns, labels]
 
     # In float64, and sizes up to twice the input only (more is clipped anyway): a damaged model
@@ -160,8 +160,8 @@ def _suppress(
     if not len(boxes):
         return np.zeros(0, np.int64)
     candidates = _CANDIDATES_PER_BOX * decode.max_detections
-    # The threshold has been applied: -1 lets every score pass.
-    kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), -1.0, decode.nms_iou, top_k=candidates)
+    # The threshold has been applied: 0 lets every score above it pass.
+    kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, decode.nms_iou, top_k=candidates)
     return np.asarray(kept, np.int64).reshape(-1)[: decode.max_detections]
 
 

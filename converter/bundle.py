@@ -1,0 +1,231 @@
+"""From a recipe, a Keras file and labelled pictures to a bundle: nothing is written unless all of
+it is proven.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from converter.card import Facts, VariantFacts, render
+from converter.draft import Draft
+from converter.folder import replacing
+from converter.keras_model import KerasEngine, KerasModel, export, load_keras
+from converter.parity import GateNotMet, HeldBack, check_baseline, check_variant
+from converter.recipe import Recipe, RecipeFile
+from converter.representative import ENOUGH, RepresentativeData, draw, split_items
+from converter.tflite import ModelFile, convert, read_operators
+from edge.contract.bundle import Bundle, load_bundle
+from edge.contract.golden import check_golden, golden_inputs, write_golden
+from edge.contract.manifest import Gate, Manifest
+from edge.contract.preprocess import Preprocessor
+from edge.engines import open_engine
+from edge.errors import ConfigError, UsageError
+from edge.records import Outputs
+
+GOLDEN_SEED = 2024
+
+_OURS = frozenset({"recipe.toml", "manifest.json", "golden.npz", "CARD.md"})
+
+Say = Callable[[str], None]
+"""Takes one line for the person who waits."""
+
+
+def make_bundle(
+    file: RecipeFile, keras_file: Path, data: Path, out: Path, *, skip_failed: bool, say: Say
+) -> Manifest:
+    """Convert a Keras model and write the bundle, all of it or nothing.
+
+    Parameters
+    ----------
+    file
+        The recipe.
+    keras_file
+        The trained model; ``metrics.json`` beside it, if there is one, goes into the card.
+    data
+        The folder of labelled pictures that the recipe's sources name.
+    out
+        The bundle's folder; an old bundle there is replaced at the very end.
+    skip_failed
+        Leave out a variant that misses its gate instead of giving up.
+    say
+        Hears how far it is.
+
+    Raises
+    ------
+    UsageError
+        ``out`` is something else than a bundle's folder.
+    KerasModelError, ConversionError, DataError, ConfigError
+        The model, a variant, the data, or what the training says of the split is wrong.
+    GateNotMet
+        A model is worse on the held-back pictures than the recipe allows.
+    FolderError
+        The bundle cannot be written; the old one is intact.
+    """
+    recipe = file.recipe
+    check_target(out)
+    model = load_keras(keras_file, recipe.input_spec, sorted(recipe.outputs))
+    training = read_training(keras_file, recipe)
+    say(f"{keras_file.name}: {model.parameters:,} parameters")
+    sides = split_items(recipe, data)
+    calibration = draw(recipe, data, sides)
+    say(f"{len(calibration.items)} items to calibrate with, {len(sides.held_back)} to judge with")
+    if len(calibration.items) < ENOUGH:
+        say(
+            f"warning: {len(calibration.items)} items are few to calibrate with; "
+            f"int8 wants {ENOUGH} and more"
+        )
+    held_back = HeldBack.of(recipe, data, sides)
+    engine = KerasEngine(model, recipe.name, recipe.version)
+    draft = Draft(file, model.sha256, calibration.sha256)
+    baseline = held_back.judge(draft.of_keras(engine), engine)
+    say(f"keras: {recipe.gate.metric} {baseline.value:.4f} on {baseline.n}")
+    check_baseline(recipe, baseline)
+
+    files = _convert(model, recipe, calibration, say)
+    with replacing(out) as folder:
+        for made in files:
+            (folder / f"model.{made.variant}.tflite").write_bytes(made.content)
+        gates: dict[str, Gate] = {}
+        facts: dict[str, VariantFacts] = {}
+        failures: list[GateNotMet] = []
+        bundle = Bundle(folder, draft.of(files, {}))
+        for made in files:
+            found = _measure(bundle, made, held_back, engine)
+            lost = f"{found.score.value - baseline.value:+.4f} against Keras"
+            say(f"{made.variant}: {recipe.gate.metric} {found.score.value:.4f}, {lost}")
+            try:
+                gates[made.variant] = check_variant(recipe, made.variant, baseline, found.score)
+                facts[made.variant] = found
+            except GateNotMet as error:
+                failures.append(error)
+                (folder / f"model.{made.variant}.tflite").unlink()
+        if failures and not (skip_failed and gates):
+            raise GateNotMet("\n".join(str(error) for error in failures))
+        for failure in failures:
+            say(f"warning: left out: {failure.message}")
+        passed = [made for made in files if made.variant in gates]
+        manifest = draft.of(passed, gates)
+        _write(folder, manifest, file)
+        card = Facts(
+            parameters=model.parameters,
+            calibration=len(calibration.items),
+            held_back=len(sides.held_back),
+            baseline=baseline,
+            variants=facts,
+            skipped=[failure.message for failure in failures],
+            training=training,
+        )
+        (folder / "CARD.md").write_text(render(recipe, manifest, card), encoding="utf-8")
+        _prove(folder)
+    return manifest
+
+
+def check_target(out: Path) -> None:
+    """``out`` is a bundle's folder, an empty one, or not there.
+
+    Raises
+    ------
+    UsageError
+        It is a file, or holds files that no bundle has: they would be lost.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UsageError(f"--out {out}: is a file", hint="name the bundle's folder")
+    strangers = sorted(
+        path.name
+        for path in out.iterdir()
+        if path.name not in _OURS and not path.match("model.*.tflite")
+    )
+    if strangers:
+        raise UsageError(
+            f"--out {out}: holds {strangers[0]!r}, which is no part of a bundle",
+            hint="the folder is replaced as a whole: move it away, or name another folder",
+        )
+
+
+def read_training(keras_file: Path, recipe: Recipe) -> dict[str, Any]:
+    """What the training wrote beside the Keras file, empty when there is nothing.
+
+    Raises
+    ------
+    ConfigError
+        It split the data in another way than the recipe, so that the pictures which are held back
+        here were learned from there; or the file is no JSON object.
+    """
+    path = keras_file.with_name("metrics.json")
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        settings = metrics.pop("settings", {})
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}", hint="remove it") from error
+    for key in ("seed", "picture_fraction", "crop_fraction"):
+        there, here = settings.get(key), getattr(recipe.training, key, None)
+        if here is not None and there is not None and there != here:
+            raise ConfigError(
+                f"{path}: the model was trained with training.{key} {there}, the recipe says "
+                f"{here}: the held-back pictures would not be unseen",
+                hint="train again, or set the recipe to what was trained",
+            )
+    return dict(metrics)
+
+
+def _convert(
+    model: KerasModel, recipe: Recipe, calibration: RepresentativeData, say: Say
+) -> list[ModelFile]:
+    with tempfile.TemporaryDirectory(prefix="linesight-convert-") as folder:
+        export(model, Path(folder))
+        files = []
+        for variant in recipe.variants:
+            made = convert(Path(folder), variant, recipe, calibration.tensors)
+            operators = len(read_operators(made.content))
+            say(f"{variant}: {len(made.content):,} bytes, {operators} operators")
+            files.append(made)
+    return files
+
+
+def _measure(
+    bundle: Bundle, made: ModelFile, held_back: HeldBack, baseline: KerasEngine
+) -> VariantFacts:
+    """Run one variant, as the device will, on the held-back pictures."""
+    engine = open_engine(bundle, made.variant)
+    try:
+        score = held_back.judge(bundle.manifest, engine)
+        spec = bundle.input_tensor(made.variant)
+        return VariantFacts(score, held_back.errors(baseline, engine, spec, made.outputs))
+    finally:
+        engine.close()
+
+
+def _write(folder: Path, manifest: Manifest, file: RecipeFile) -> None:
+    """Recipe, manifest and golden vectors."""
+    (folder / "recipe.toml").write_bytes(file.content)
+    (folder / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+    bundle = Bundle(folder, manifest)
+    images = golden_inputs(manifest.input.shape, GOLDEN_SEED)
+    outputs: dict[str, list[Outputs]] = {}
+    for name in manifest.variants:
+        engine = open_engine(bundle, name)
+        try:
+            preprocessor = Preprocessor(manifest.input, bundle.input_tensor(name))
+            outputs[name] = [engine.infer(preprocessor.prepare([image])[0]) for image in images]
+        finally:
+            engine.close()
+    write_golden(bundle.golden_path, images, outputs)
+
+
+def _prove(folder: Path) -> None:
+    """What was written loads as on the device: manifest, hashes, tensors, golden vectors."""
+    bundle = load_bundle(folder)
+    for name in bundle.manifest.variants:
+        engine = open_engine(bundle, name)
+        try:
+            check_golden(bundle, name, engine.infer)
+        finally:
+            engine.close()

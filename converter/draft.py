@@ -1,0 +1,129 @@
+"""The manifest while the bundle is being made: variants are measured under it before it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from converter.keras_model import KerasEngine
+from converter.recipe import RecipeFile
+from converter.tflite import ModelFile
+from edge import __version__
+from edge.contract.manifest import Gate, Manifest, Provenance, TensorSpec, Variant
+
+FLOAT_TOLERANCE = 1e-3
+"""Share of the largest value by which a float output may differ on another machine."""
+
+INTEGER_TOLERANCE = 1.0
+"""Steps by which an integer output may differ."""
+
+_PACKAGES = (
+    "tensorflow-cpu",
+    "tensorflow",
+    "keras",
+    "ai-edge-litert",
+    "numpy",
+    "opencv-python-headless",
+)
+
+
+class Draft:
+    """Manifests of one bundle, from what is known so far.
+
+    Parameters
+    ----------
+    file
+        The recipe.
+    keras_sha256, data_sha256
+        Of the Keras file, and of the representative data set.
+    """
+
+    def __init__(self, file: RecipeFile, keras_sha256: str, data_sha256: str) -> None:
+        self._recipe = file.recipe
+        self._provenance = Provenance(
+            keras_sha256=keras_sha256,
+            recipe_sha256=file.sha256,
+            data_sha256=data_sha256,
+            versions=versions(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def of(self, files: Sequence[ModelFile], gates: Mapping[str, Gate]) -> Manifest:
+        """The manifest of these files; a variant that has not passed its gate yet says n = 1."""
+        pending = Gate(metric=self._recipe.gate.metric, float_=0.0, value=0.0, n=1)
+        return self._of(
+            {
+                made.variant: self._variant(
+                    made.variant,
+                    hashlib.sha256(made.content).hexdigest(),
+                    len(made.content),
+                    made.inputs,
+                    made.outputs,
+                    gates.get(made.variant, pending),
+                )
+                for made in files
+            }
+        )
+
+    def of_keras(self, engine: KerasEngine) -> Manifest:
+        """A manifest under which the Keras model passes for the variant float32."""
+        spec = {
+            self._recipe.input.name: TensorSpec(
+                dtype="float32", shape=self._recipe.input_spec.shape
+            )
+        }
+        gate = Gate(metric=self._recipe.gate.metric, float_=0.0, value=0.0, n=1)
+        sha256 = engine.model.sha256
+        return self._of(
+            {"float32": self._variant("float32", sha256, 1, spec, engine.outputs, gate)}
+        )
+
+    def _variant(
+        self,
+        name: str,
+        sha256: str,
+        size: int,
+        inputs: dict[str, TensorSpec],
+        outputs: dict[str, TensorSpec],
+        gate: Gate,
+    ) -> Variant:
+        return Variant(
+            file=f"model.{name}.tflite",
+            sha256=sha256,
+            bytes=size,
+            inputs=inputs,
+            outputs=outputs,
+            golden_tolerance=INTEGER_TOLERANCE if name == "int8" else FLOAT_TOLERANCE,
+            gate=gate,
+        )
+
+    def _of(self, variants: Mapping[str, Variant]) -> Manifest:
+        recipe = self._recipe
+        return Manifest.model_validate(
+            {
+                "schema": 1,
+                "name": recipe.name,
+                "version": recipe.version,
+                "task": recipe.task,
+                "labels": recipe.labels,
+                "input": recipe.input_spec,
+                "outputs": recipe.outputs,
+                "decode": recipe.decode,
+                "variants": variants,
+                "provenance": self._provenance,
+            }
+        )
+
+
+def versions() -> dict[str, str]:
+    """What made the bundle: package → version, with Python and ourselves."""
+    found = {"linesight": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,263 @@
+"""The composition root: the only file of the service that names concrete classes."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from edge import __version__
+from edge.config import Camera as CameraConfig
+from edge.config import Config, read_password
+from edge.contract.bundle import Bundle, choose_variant, find_bundle, read_choice, search_path
+from edge.contract.golden import check_golden
+from edge.engines import open_engine
+from edge.health import Health, boot_id, clock_synced
+from edge.messages import StationInfo, Topics, encode_availability
+from edge.outbox import Outbox
+from edge.pipeline import AlertIds, Camera, Description, Observer, Pipeline
+from edge.protocols import Engine, Sink, Source, Task
+from edge.rules import MaskRule, RateLimited
+from edge.sinks.mqtt import MqttSettings, MqttSink
+from edge.sources import open_source
+from edge.tasks.classification import ClassificationTask
+from edge.tasks.detection import DetectionTask
+from edge.tasks.face_mask import FaceMaskTask
+from edge.tracking import IouTracker
+
+OUTBOX = "outbox.db"
+
+
+def build(
+    config: Config,
+    *,
+    observer: Observer | None = None,
+    sink: Sink | None = None,
+    models: Path | None = None,
+    outbox: str = OUTBOX,
+    health_interval_s: float = 30.0,
+) -> Pipeline:
+    """Put a station together as its configuration says. No thread is started yet.
+
+    Parameters
+    ----------
+    config
+        The station's.
+    observer
+        Called for each judged frame, on the thread of the camera's rule owner.
+    sink
+        Where messages go; the broker of ``[mqtt]`` by default.
+    models
+        Searched for bundles before all other places.
+    outbox
+        The database's file name in ``state_dir``.
+    health_interval_s
+        Between two health messages.
+
+    Raises
+    ------
+    ModelError
+        A bundle is missing, damaged, or computes other numbers here than where it was made.
+    SourceError
+        A camera's URI cannot be used.
+    ConfigError
+        The broker's password cannot be read.
+    """
+    station = StationInfo(
+        root=config.station.root,
+        node=config.station.node,
+        boot_id=boot_id(),
+        config=config.fingerprint,
+        clock_synced=clock_synced(),
+    )
+    # Sources before models: a wrong URI is found at once, a model takes a moment to load.
+    sources = [_open_source(camera) for camera in config.camera]
+    ids = AlertIds()
+    max_bytes = config.outbox.max_mb << 20
+    cameras = [
+        Camera(
+            id=camera.id,
+            source=source,
+            policy=camera.mailbox or ("latest" if source.live else "every"),
+            tracker=IouTracker(),
+            rule=_rule(config, ids),
+            max_age_ms=config.inference.max_age_ms,
+        )
+        for camera, source in zip(config.camera, sources, strict=True)
+    ]
+    return Pipeline(
+        station=station,
+        cameras=cameras,
+        tasks=_tasks(config, models),
+        sink=sink or _mqtt(config, station),
+        open_outbox=partial(
+            Outbox.open,
+            config.station.state_dir / outbox,
+            max_rows=config.outbox.max_rows,
+            max_bytes=max_bytes,
+            boot_id=station.boot_id,
+        ),
+        ids=ids,
+        health=Health(
+            (camera.id for camera in cameras),
+            max_rows=config.outbox.max_rows,
+            max_bytes=max_bytes,
+        ),
+        allow_commands=frozenset(config.mqtt.allow_commands),
+        health_interval_s=health_interval_s,
+        description=_description(),
+        observer=observer,
+    )
+
+
+def open_face_mask(
+    *,
+    detector: str = "face_detector",
+    classifier: str = "mask_classifier",
+    variant: str = "auto",
+    threads: int = 2,
+    models: Path | None = None,
+    models_dir: Path | None = None,
+    state_dir: Path | None = None,
+    golden: bool = True,
+) -> FaceMaskTask:
+    """The task of a ``face_mask`` station, ready to judge frames in one thread.
+
+    Parameters
+    ----------
+    detector, classifier
+        Names of bundles.
+    variant
+        Of both models; ``auto`` takes what was measured or is known to suit this machine.
+    threads
+        Of each interpreter.
+    models, models_dir
+        Searched for bundles before the installed ones.
+    state_dir
+        Where a measured choice of variants is kept.
+    golden
+        Whether to try the golden vectors first: wrong numbers look like wrong faces later.
+
+    Raises
+    ------
+    ModelError
+        A bundle is missing, damaged, or computes other numbers here than where it was made.
+    EngineError
+        The runtime is absent or cannot load the model.
+    """
+    search = search_path(models, models_dir)
+    choice = read_choice(state_dir) if state_dir is not None else {}
+    bundles = [find_bundle(name, search) for name in (detector, classifier)]
+    engines: list[Engine] = []
+    try:
+        for bundle in bundles:
+            chosen = choose_variant(bundle.manifest, variant, choice)
+            engines.append(open_checked(bundle, chosen, threads=threads, golden=golden))
+        return FaceMaskTask(
+            DetectionTask(bundles[0].manifest, engines[0]),
+            ClassificationTask(bundles[1].manifest, engines[1]),
+        )
+    except BaseException:
+        for engine in engines:
+            engine.close()
+        raise
+
+
+def open_checked(bundle: Bundle, variant: str, *, threads: int, golden: bool = True) -> Engine:
+    """An engine for one variant of a bundle, after its hash and its golden vectors were checked.
+
+    Raises
+    ------
+    ModelError
+        The file is damaged, or computes other numbers here than where it was made.
+    EngineError
+        The runtime is absent or cannot load the model.
+    """
+    engine = open_engine(bundle, variant, threads=threads)
+    if golden:
+        try:
+            check_golden(bundle, variant, engine.infer)
+        except BaseException:
+            engine.close()
+            raise
+    return engine
+
+
+def _tasks(config: Config, models: Path | None) -> Sequence[Task]:
+    """One task for each worker; the golden vectors are tried once."""
+    tasks: list[Task] = []
+    try:
+        tasks.extend(
+            open_face_mask(
+                detector=config.models.detector,
+                classifier=config.models.classifier,
+                variant=config.models.variant,
+                threads=config.inference.threads,
+                models=models,
+                models_dir=config.station.models_dir,
+                state_dir=config.station.state_dir,
+                golden=number == 0,
+            )
+            for number in range(config.inference.workers)
+        )
+    except BaseException:
+        for task in tasks:
+            task.close()
+        raise
+    return tasks
+
+
+def _open_source(camera: CameraConfig) -> Source:
+    return open_source(
+        camera.source, camera=camera.id, width=camera.width, height=camera.height, fps=camera.fps
+    )
+
+
+def _rule(config: Config, ids: AlertIds) -> RateLimited:
+    rule = MaskRule(
+        ids.next,
+        raise_at=config.rule.raise_at,
+        clear_at=config.rule.clear_at,
+        hits=config.rule.hits,
+        of=config.rule.of,
+        holdoff_s=config.rule.holdoff_s,
+    )
+    return RateLimited(
+        rule, ids.next, rate_per_s=config.outbox.rate_per_s, burst=config.outbox.burst
+    )
+
+
+def mqtt_settings(config: Config) -> MqttSettings:
+    """How the station reaches its broker.
+
+    Raises
+    ------
+    ConfigError
+        The password file cannot be read.
+    """
+    mqtt = config.mqtt
+    return MqttSettings(
+        host=mqtt.host,
+        port=mqtt.port,
+        client_id=Topics(config.station.root, config.station.node).client_id,
+        protocol=mqtt.protocol,
+        username=mqtt.username,
+        password=read_password(config.mqtt.password_file),
+        ca=mqtt.ca,
+        cert=mqtt.cert,
+        key=mqtt.key,
+        insecure=mqtt.insecure,
+    )
+
+
+def _mqtt(config: Config, station: StationInfo) -> MqttSink:
+    return MqttSink(mqtt_settings(config), will=encode_availability(False, station))
+
+
+def _description() -> Description:
+    return Description(
+        versions={"linesight": __version__, "python": platform.python_version()},
+        hardware={"machine": platform.machine(), "cpus": str(os.cpu_count() or 1)},
+    )

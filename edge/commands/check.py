@@ -1,0 +1,183 @@
+"""``linesight check``: everything that is wrong with a station, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from edge import app, config
+from edge.commands.options import add_config, add_json, add_models, write_json
+from edge.contract.bundle import choose_variant, find_bundle, read_choice, search_path
+from edge.contract.golden import check_golden
+from edge.engines import open_engine, runtime_name
+from edge.errors import ConfigError, LineSightError
+from edge.sinks.mqtt import probe
+from edge.sources import open_source
+
+FRAME_S = 5.0
+"""How long a camera may take to give its first frame."""
+
+WORST = (78, 69, 1)
+"""Which exit code wins when several things are wrong: what can never work comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; ``error`` is None when it is right."""
+
+    name: str
+    text: str
+    error: LineSightError | None = None
+
+    @property
+    def line(self) -> str:
+        """For people."""
+        return f"{'✓' if self.error is None else '✗'} {self.name}: {self.text}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which station."""
+    add_config(parser)
+    add_models(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look at configuration, models, cameras, state directory and broker, whatever fails first."""
+    findings: list[Finding] = []
+    for finding in _findings(Path(args.config), args.models):
+        findings.append(finding)
+        sys.stdout.write(finding.line + "\n")
+        sys.stdout.flush()
+    codes = {finding.error.exit_code for finding in findings if finding.error is not None}
+    write_json(args.json, {"ok": not codes, "checks": [_report(item) for item in findings]})
+    return next((code for code in WORST if code in codes), 0)
+
+
+def _findings(path: Path, models: Path | None) -> Iterator[Finding]:
+    loaded: config.Config | None = None
+    try:
+        loaded = config.load(path)
+        yield Finding("configuration", f"{path}, hash {loaded.fingerprint}")
+    except ConfigError as error:
+        for line in str(error).splitlines():
+            yield Finding("configuration", line, error)
+    valid = config.valid_tables(path)
+    station: config.Station | None = valid.get("station")
+    if "models" in valid:
+        yield from _models(valid["models"], station, models)
+    for camera in valid.get("camera", ()):
+        yield _tried(f"camera {camera.id}", partial(_camera, camera))
+    if station is not None:
+        yield _tried("state directory", partial(_state_dir, station.state_dir))
+    if loaded is not None:
+        yield _tried("broker", partial(_broker, loaded))
+
+
+def _tried(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, look())
+    except LineSightError as error:
+        return Finding(name, " ".join(str(error).split()), error)
+
+
+def _models(
+    models: config.Models, station: config.Station | None, option: Path | None
+) -> Iterator[Finding]:
+    yield _tried("runtime", runtime_name)
+    models_dir = None if station is None else station.models_dir
+    state_dir = None if station is None else station.state_dir
+    search = search_path(option, models_dir)
+    choice = {} if state_dir is None else read_choice(state_dir)
+    fine = True
+    for name in (models.detector, models.classifier):
+        finding = _tried(f"model {name}", partial(_model, name, search, models.variant, choice))
+        fine = fine and finding.error is None
+        yield finding
+    if fine:
+        yield _tried("task face_mask", partial(_task, models, option, models_dir, state_dir))
+
+
+def _model(name: str, search: list[Path], wanted: str, choice: dict[str, str]) -> str:
+    bundle = find_bundle(name, search)
+    variant = choose_variant(bundle.manifest, wanted, choice)
+    with closing(open_engine(bundle, variant)) as engine:  # opening verifies hash and tensors
+        report = check_golden(bundle, variant, engine.infer)
+    return (
+        f"{bundle.path}, version {bundle.manifest.version}, {variant}, "
+        f"sha256 {bundle.variant(variant).sha256[:12]}…, {report.images} golden images agree"
+    )
+
+
+def _task(
+    models: config.Models, option: Path | None, models_dir: Path | None, state_dir: Path | None
+) -> str:
+    task = app.open_face_mask(
+        detector=models.detector,
+        classifier=models.classifier,
+        variant=models.variant,
+        models=option,
+        models_dir=models_dir,
+        state_dir=state_dir,
+        golden=False,
+    )
+    task.close()
+    return "detector and classifier fit together"
+
+
+def _camera(camera: config.Camera) -> str:
+    shown = config.without_password(camera.source)
+    source = open_source(
+        camera.source, camera=camera.id, width=camera.width, height=camera.height, fps=camera.fps
+    )
+    with closing(source):
+        source.open()
+        began = time.monotonic()
+        frame = source.read()
+        while frame is None and source.live and time.monotonic() - began < FRAME_S:
+            frame = source.read()
+    if frame is None:
+        return f"{shown}, opens"
+    return f"{shown}, gives {frame.width}×{frame.height}"
+
+
+def _state_dir(path: Path) -> str:
+    """Try to write where the service will write; a folder it can make need not be there yet."""
+    place = path
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(b"LineSight")
+    except OSError as error:
+        raise ConfigError(
+            f"station.state_dir: {path}: state directory not writable: {error.strerror}",
+            hint="give it to the service's user, or set station.state_dir",
+        ) from error
+    return f"{path} is writable" if place == path else f"{path} can be made"
+
+
+def _broker(loaded: config.Config) -> str:
+    settings = app.mqtt_settings(loaded)
+    probe(settings)
+    how = "TLS" if loaded.mqtt.tls else "plain TCP"
+    return f"{settings.host}:{settings.port} answers, MQTT {settings.protocol}, {how}"
+
+
+def _report(finding: Finding) -> dict[str, Any]:
+    report: dict[str, Any] = {
+        "name": finding.name,
+        "ok": finding.error is None,
+        "text": finding.text,
+    }
+    if finding.error is not None:
+        report["exit_code"] = finding.error.exit_code
+    return report

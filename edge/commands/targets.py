@@ -1,0 +1,98 @@
+"""What ``eval`` and ``bench`` work on: a station's models, or one bundle."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge.app import open_checked
+from edge.commands.options import add_models
+from edge.contract.bundle import Bundle, choose_variant, find_bundle, load_bundle, search_path
+from edge.errors import ModelError, UsageError
+from edge.tasks import ClassificationTask, DetectionTask
+
+STATIONS = {"face_mask": ("face_detector", "mask_classifier")}
+"""Station → its bundles, detector first."""
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """``STATION|BUNDLE`` and ``--models``."""
+    parser.add_argument(
+        "target", metavar="STATION|BUNDLE", help="face_mask, or the folder of a bundle"
+    )
+    add_models(parser)
+
+
+def bundles_of(target: str, models: Path | None) -> list[Bundle]:
+    """The bundles of a station, or the one bundle that a path leads to.
+
+    Raises
+    ------
+    UsageError
+        There is no such station or folder.
+    ModelError
+        A bundle is missing or its manifest is wrong.
+    """
+    if target in STATIONS:
+        search = search_path(models)
+        return [find_bundle(name, search) for name in STATIONS[target]]
+    if Path(target).is_dir():
+        return [load_bundle(Path(target))]
+    near = difflib.get_close_matches(target, STATIONS, n=1)
+    raise UsageError(
+        f"{target!r} is neither a station of this version nor the folder of a bundle",
+        hint=f"did you mean {near[0]}?" if near else f"stations: {', '.join(STATIONS)}",
+    )
+
+
+class Loaded:
+    """A station's tasks, or one bundle's; what does not apply is None.
+
+    Parameters
+    ----------
+    bundles
+        As :func:`bundles_of` gives them.
+    variant
+        Of all of them.
+    threads
+        Of each interpreter.
+
+    Raises
+    ------
+    ModelError, EngineError
+        A bundle cannot be used here.
+    """
+
+    def __init__(self, bundles: Sequence[Bundle], variant: str, threads: int) -> None:
+        self.detector: DetectionTask | None = None
+        self.classifier: ClassificationTask | None = None
+        try:
+            for bundle in bundles:
+                self._load(bundle, variant, threads)
+        except BaseException:
+            self.close()
+            raise
+
+    def _load(self, bundle: Bundle, variant: str, threads: int) -> None:
+        task = bundle.manifest.task
+        if task not in ("detection", "classification"):
+            raise ModelError(f"{bundle.path}: task {task} comes with a later version")
+        engine = open_checked(bundle, choose_variant(bundle.manifest, variant), threads=threads)
+        if task == "detection":
+            self.detector = DetectionTask(bundle.manifest, engine)
+        else:
+            self.classifier = ClassificationTask(bundle.manifest, engine)
+
+    def close(self) -> None:
+        """Release the engines."""
+        for task in (self.detector, self.classifier):
+            if task is not None:
+                task.close()
+
+
+def cpus() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,349 @@
+"""The stages of a station, how they are connected, and the order in which they start and stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from edge.errors import StageError, StageStuck
+from edge.health import Health
+from edge.inbox import Inbox
+from edge.mailbox import Mailboxes, Policy
+from edge.messages import StationInfo, encode_availability, encode_info, encode_status
+from edge.outbox import Outbox
+from edge.pipeline.capture import Capture
+from edge.pipeline.commands import CommandDesk
+from edge.pipeline.ids import AlertIds
+from edge.pipeline.inference import Worker
+from edge.pipeline.judge import Judge, Observer
+from edge.pipeline.publish import CLOSE_S, Publisher
+from edge.pipeline.sealing import Sealer
+from edge.pipeline.store import Store
+from edge.pipeline.watchdog import Watchdog
+from edge.protocols import Rule, Sink, Source, Task, Tracker
+from edge.records import Reason
+from edge.stage import Stage, stop_all
+
+STOP_S = 5.0
+"""The whole stop, from the first event to the last join."""
+START_S = 10.0
+"""The outbox must be open by then."""
+TICK_S = 0.2
+"""Between two looks of the main thread at its threads."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """What belongs to one camera.
+
+    ``max_age_ms`` is the age at which a live frame is no longer judged; None judges every frame.
+    """
+
+    id: str
+    source: Source
+    policy: Policy
+    tracker: Tracker
+    rule: Rule
+    max_age_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the retained ``info`` message says of the station, beside its models."""
+
+    versions: Mapping[str, str]
+    hardware: Mapping[str, str]
+
+
+class Pipeline:
+    """A station at work.
+
+    Only this package starts threads: ``capture:<camera>`` for each camera, ``inference:<n>`` for
+    each task, ``outbox`` and ``publish``. The caller's thread supervises them (:meth:`run`).
+
+    Parameters
+    ----------
+    station
+        Who speaks.
+    cameras
+        One or several.
+    tasks
+        One for each inference worker, all alike.
+    sink
+        Where messages go.
+    open_outbox
+        Opens the outbox; called on the outbox thread.
+    ids
+        The source of alert ids that the rules were given.
+    health
+        Counters for exactly these cameras.
+    allow_commands
+        Verbs that may be used beside those that are always on.
+    health_interval_s
+        Between two health messages; a change of state is told at once.
+    description
+        Published as ``info`` when given.
+    observer
+        Called for each judged frame, on the thread of the camera's rule owner.
+    end_process
+        What the watchdog calls when a thread is stuck.
+    """
+
+    def __init__(
+        self,
+        *,
+        station: StationInfo,
+        cameras: Sequence[Camera],
+        tasks: Sequence[Task],
+        sink: Sink,
+        open_outbox: Callable[[], Outbox],
+        ids: AlertIds,
+        health: Health,
+        allow_commands: frozenset[str] = frozenset(),
+        health_interval_s: float = 30.0,
+        description: Description | None = None,
+        observer: Observer | None = None,
+        end_process: Callable[[int], None] = os._exit,
+    ) -> None:
+        self.health = health
+        self.inbox = Inbox()
+        self._station = replace(station, clock_synced=health.clock_synced)
+        self._cameras = cameras
+        self._models = list(dict.fromkeys(task.model for task in tasks))
+        self._description = description
+        self._health_interval_s = health_interval_s
+        self._health_due = 0.0
+        self._told: object = None
+        self._stopped = False
+
+        self.mailboxes = Mailboxes({camera.id: camera.policy for camera in cameras})
+        self.store = Store(open_outbox, health.outbox, ids, sink.wake)
+        self.publisher = Publisher(
+            sink,
+            self.store,
+            CommandDesk(self.inbox, self._who, allow_commands),
+            Sealer(station.boot_id, lambda: health.clock_synced),
+            station=self._who,
+            health=health.broker,
+        )
+        self._judges = {camera.id: self._judge(camera, observer) for camera in cameras}
+        self._captures = [self._capture(camera) for camera in cameras]
+        self._workers = [self._worker(n, task) for n, task in enumerate(tasks)]
+        self._outbox = Stage("outbox", self.store.run, heartbeat_s=15.0, interrupt=self.store.wake)
+        self._publish = Stage("publish", self.publisher.run, heartbeat_s=15.0, interrupt=sink.wake)
+        self._stages = [*self._captures, *self._workers, self._outbox, self._publish]
+        self._watchdog = Watchdog(self._stages, end=end_process)
+
+    def run(
+        self,
+        quit_within: Callable[[float], bool],
+        *,
+        on_ready: Callable[[], None] = lambda: None,
+        on_alive: Callable[[], None] = lambda: None,
+        on_stop: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Start, supervise and stop the station; returns when all of that is over.
+
+        Parameters
+        ----------
+        quit_within
+            Waits at most so many seconds; True when the station shall stop. It also ends by
+            itself when every source is over.
+        on_ready, on_alive, on_stop
+            Called once when started, at each tick at which every thread is well, and once when
+            the stop begins.
+
+        Raises
+        ------
+        LineSightError
+            A stage failed, or is stuck (:class:`StageStuck`); everything else was stopped.
+        """
+        try:
+            self.start()
+            on_ready()
+            while not (quit_within(TICK_S) or self.ended):
+                if self.tick():
+                    on_alive()
+        except BaseException:
+            on_stop()
+            try:
+                self.stop()
+            except StageError as error:
+                _log.error("%s", error)  # what happened first matters more
+            raise
+        on_stop()
+        self.stop()
+
+    def start(self) -> None:
+        """Start every thread; returns when the outbox is open, whatever cameras and broker do.
+
+        Raises
+        ------
+        LineSightError
+            The outbox cannot be opened.
+        """
+        self._outbox.start()
+        deadline = time.monotonic() + START_S
+        while not self.store.ready.wait(0.01):
+            self._outbox.check()
+            if time.monotonic() > deadline:
+                raise StageStuck(f"the outbox was not open after {START_S:g} s")
+        self._announce()
+        for stage in (self._publish, *self._workers, *self._captures):
+            stage.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether every source is over and every frame of them judged."""
+        return not any(worker.alive for worker in self._workers)
+
+    @property
+    def summary(self) -> str:
+        """How the station is, in one line for people."""
+        return one_line(self.health.reasons())
+
+    def tick(self) -> bool:
+        """Look after the threads and tell the health; False when a heartbeat is not fresh.
+
+        Raises
+        ------
+        LineSightError
+            What a thread failed with.
+        """
+        for stage in self._stages:
+            stage.check()
+        synced = self.health.clock_synced
+        if synced != self._station.clock_synced:
+            self._station = replace(self._station, clock_synced=synced)
+        reasons = self.health.reasons()
+        codes = [(reason.code, reason.cam) for reason in reasons]
+        if codes != self._told or time.monotonic() >= self._health_due:
+            self._tell_health(changed=codes != self._told)
+            self._told = codes
+        return self._watchdog.may_ping()
+
+    def stop(self, timeout_s: float = STOP_S) -> None:
+        """Stop every thread in order, within one deadline. Harmless when called twice.
+
+        Capture stops, the mailboxes close, inference judges what waits and ends the open alerts,
+        the last status is told, the publish thread sends what it can and says farewell; the rest
+        stays on disk.
+
+        Raises
+        ------
+        LineSightError
+            A stage failed or is stuck; all the others were stopped nevertheless.
+        """
+        if self._stopped:
+            return
+        self._stopped = True
+        deadline = time.monotonic() + timeout_s
+        late: list[StageStuck] = []
+        for capture in self._captures:
+            capture.request_stop()
+        self.mailboxes.close()
+        if self._late(self._workers, deadline - 0.6 * timeout_s):
+            self.mailboxes.discard()
+            late += self._late(self._workers, deadline - 0.4 * timeout_s)
+        if self._publish.alive:
+            self._tell_health(changed=True)
+        self.publisher.drain_until = deadline - 0.1 * timeout_s - CLOSE_S
+        for stages in ([self._publish], [self._outbox], self._captures):
+            late += self._late(stages, deadline)
+        for stage in self._stages:
+            stage.check()
+        if late:
+            raise late[0]
+
+    @staticmethod
+    def _late(stages: Sequence[Stage], deadline: float) -> list[StageStuck]:
+        try:
+            stop_all(stages, deadline)
+        except StageStuck as error:
+            return [error]
+        return []
+
+    def _tell_health(self, *, changed: bool) -> None:
+        self._health_due = time.monotonic() + self._health_interval_s
+        status = self.health.status()
+        if changed:
+            level = logging.INFO if status.state == "ok" else logging.WARNING
+            _log.log(level, "health: %s", one_line(status.reasons))
+        self.publisher.publish(
+            encode_status(status, self._station, self._health_interval_s, now=datetime.now(UTC))
+        )
+
+    def _announce(self) -> None:
+        """Fill the slots of everything retained, before the first connect."""
+        if self._description is not None:
+            self.publisher.publish(
+                encode_info(
+                    self._station,
+                    versions=self._description.versions,
+                    hardware=self._description.hardware,
+                    models=self._models,
+                    now=datetime.now(UTC),
+                )
+            )
+        for camera in self._cameras:
+            self.publisher.publish(encode_availability(False, self._station, camera.id))
+            self._judges[camera.id].announce()
+
+    def _who(self) -> StationInfo:
+        return self._station
+
+    def _judge(self, camera: Camera, observer: Observer | None) -> Judge:
+        return Judge(
+            camera.id,
+            camera.tracker,
+            camera.rule,
+            station=self._who,
+            store=self.store.put,
+            publish=self.publisher.publish,
+            health=self.health.cameras[camera.id],
+            observer=observer,
+        )
+
+    def _capture(self, camera: Camera) -> Stage:
+        mailbox = self.mailboxes[camera.id]
+        health = self.health.cameras[camera.id]
+        health.mailbox_drops = lambda: mailbox.counts.dropped
+
+        def on_change(online: bool) -> None:
+            message = encode_availability(online, self._station, camera.id)
+            self.publisher.publish(message)
+
+        body = Capture(camera.source, mailbox, health, on_change=on_change)
+        return Stage(f"capture:{camera.id}", body.run, interrupt=mailbox.close)
+
+    def _worker(self, number: int, task: Task) -> Stage:
+        worker = Worker(
+            task,
+            self.mailboxes,
+            self._judges,
+            max_age_ms={
+                camera.id: camera.max_age_ms if camera.source.live else None
+                for camera in self._cameras
+            },
+            inbox=self.inbox,
+            station=self._who,
+            publish=self.publisher.publish,
+            health=self.health,
+        )
+        return Stage(f"inference:{number}", worker.run)
+
+
+def one_line(reasons: Sequence[Reason]) -> str:
+    """The state of a station for people: ``ok``, or everything that is not well."""
+    if not reasons:
+        return "ok"
+    return "; ".join(
+        f"{reason.code}{f' ({reason.cam})' if reason.cam else ''}: {reason.detail}"
+        for reason in reasons
+    )

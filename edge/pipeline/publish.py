@@ -1,0 +1,285 @@
+"""The publish thread: drives the sink, and decides what is sent when.
+
+Three ways lead out. ``latest``: one slot a topic, sent again after each connect. ``transient``:
+sent if connected, else dropped. ``outbox``: rows of the store, by age, each until the broker has
+acknowledged it; what is in flight when the connection goes is offered again, in order.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from edge.errors import SinkError
+from edge.health import BrokerHealth
+from edge.messages import StationInfo, encode_availability
+from edge.outbox import Row
+from edge.pipeline.commands import CommandDesk
+from edge.pipeline.sealing import Sealer, captured_ns
+from edge.pipeline.store import Store
+from edge.protocols import (
+    Connected,
+    Delivered,
+    Disconnected,
+    Received,
+    Refused,
+    Sink,
+    SinkEvent,
+)
+from edge.records import Message
+from edge.stage import Stage
+
+NO_SUBSCRIBER = 16
+NOT_AUTHORIZED = 135
+NEVER = frozenset({144, 149, 153})
+"""PUBACK reasons that no repetition cures: topic name, packet too large, payload format."""
+PARK_S = 300.0
+"""How long a topic that we may not write is left alone."""
+PARK_OTHER_S = 5.0
+"""The same after any other refusal (quota exceeded, for example)."""
+POLL_S = 1.0
+CONNECT_EXCUSE_S = 120.0
+"""A resolver may hang; the publish thread's heartbeat does not count for so long meanwhile."""
+TRANSIENT = 100
+"""Transient messages that wait to be sent; then the oldest gives way."""
+CLOSE_S = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Everything that goes to the broker goes through here.
+
+    Parameters
+    ----------
+    sink
+        Used by this thread only, but for ``wake``.
+    store
+        Where the outbox's rows come from and acknowledgements go to.
+    desk
+        Takes what comes in.
+    sealer
+        Adds to each row what only the connection knows.
+    station
+        Gives the context that messages are encoded in.
+    health
+        Where the connection's state is told.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        store: Store,
+        desk: CommandDesk,
+        sealer: Sealer,
+        *,
+        station: Callable[[], StationInfo],
+        health: BrokerHealth,
+    ) -> None:
+        self.drain_until = 0.0
+        """Monotonic seconds until which a stopping publisher goes on sending."""
+        self._sink = sink
+        self._store = store
+        self._desk = desk
+        self._sealer = sealer
+        self._station = station
+        self._health = health
+        self._lock = threading.Lock()
+        self._slots: dict[str, Message] = {}
+        self._changed: deque[str] = deque()  # topics of slots that must be sent
+        self._transient: deque[Message] = deque(maxlen=TRANSIENT)
+        # This thread's own.
+        self._connected = False
+        self._tried = False  # whether the first attempt to connect is over
+        self._inflight: dict[int, Row | Message] = {}
+        self._parked: dict[str, float] = {}
+
+    # Any thread.
+
+    def publish(self, message: Message) -> None:
+        """Send a ``latest`` or ``transient`` message soon."""
+        with self._lock:
+            if message.way == "latest":
+                self._slots[message.topic] = message
+                if message.topic not in self._changed:
+                    self._changed.append(message.topic)
+            elif self._connected:
+                self._transient.append(message)
+        self._sink.wake()
+
+    # The publish thread.
+
+    def run(self, stage: Stage) -> None:
+        """The thread's body: until it is stopped and has drained, or ``drain_until`` has come."""
+        self._sink.open()
+        try:
+            while not (stage.stopping and self._may_leave()):
+                self._unpark()
+                if self._connected:
+                    self._send()
+                    stage.beat()
+                else:
+                    stage.heartbeat.excuse(CONNECT_EXCUSE_S)
+                for event in self._sink.poll(self._poll_s(stage)):
+                    self._handle(event)
+        finally:
+            farewell = encode_availability(False, self._station())
+            self._sink.close(CLOSE_S, farewell)
+            self._store.suspend([item for item in self._inflight.values() if isinstance(item, Row)])
+
+    def _may_leave(self) -> bool:
+        if time.monotonic() >= self.drain_until:
+            return True
+        if not self._connected:
+            return self._tried  # a first attempt may still succeed
+        with self._lock:
+            waiting = bool(self._changed or self._transient)
+        return not (waiting or self._inflight) and self._store.drained
+
+    def _poll_s(self, stage: Stage) -> float:
+        ends = [moment - time.monotonic() for moment in self._parked.values()]
+        if stage.stopping:
+            ends.append(min(0.05, self.drain_until - time.monotonic()))
+        return max(0.0, min([POLL_S, *ends]))
+
+    def _send(self) -> None:
+        """Send what may be sent now: state first, so that nobody reads an alert of a station that
+        is still said to be offline.
+        """
+        sending = self._send_slots() and self._send_transient()
+        while sending and (row := self._store.next_row()) is not None:
+            if row.message.topic in self._parked:
+                self._store.release(row)
+                continue
+            try:
+                sealed = replace(row.message, payload=self._sealer.seal(row))
+                sending = self._offer(sealed, row)
+            except (SinkError, ValueError) as error:  # too large, or no payload of ours
+                _log.error("%s: buried: %s", row.message.topic, error)
+                self._store.bury(row, str(error))
+                continue
+            if not sending:
+                self._store.give_back(row)
+        self._health.inflight(len(self._inflight))
+
+    def _send_slots(self) -> bool:
+        while True:
+            with self._lock:
+                if not self._changed:
+                    return True
+                message = self._slots[self._changed.popleft()]
+            try:
+                if not self._offer(message, message):
+                    with self._lock:
+                        if message.topic not in self._changed:
+                            self._changed.appendleft(message.topic)
+                    return False
+            except SinkError as error:
+                _log.error("not sent: %s", error)
+
+    def _send_transient(self) -> bool:
+        while True:
+            with self._lock:
+                if not self._transient:
+                    return True
+                message = self._transient.popleft()
+            try:
+                if not self._offer(message, message):
+                    with self._lock:
+                        self._transient.appendleft(message)
+                    return False
+            except SinkError as error:
+                _log.error("not sent: %s", error)
+
+    def _offer(self, message: Message, item: Row | Message) -> bool:
+        token = self._sink.send(message)
+        if token is None:
+            return False
+        self._inflight[token] = item
+        return True
+
+    def _handle(self, event: SinkEvent) -> None:
+        match event:
+            case Connected():
+                self._greet()
+            case Disconnected(reason):
+                self._part(reason)
+            case Delivered(token, reason):
+                self._delivered(token, reason)
+            case Refused(token, reason):
+                self._refused(token, reason)
+            case Received():
+                self._desk.take(event)
+
+    def _greet(self) -> None:
+        """After each connect: subscribe, then all retained state, ``online`` last, then rows."""
+        _log.info("broker: connected")
+        self._inflight.clear()
+        self._parked.clear()
+        self._sealer.connected()
+        station = self._station()
+        online = encode_availability(True, station)
+        with self._lock:
+            self._connected = self._tried = True
+            self._slots.pop(online.topic, None)
+            self._slots[online.topic] = online
+            self._changed = deque(self._slots)
+        self._health.connected()
+        self._sink.subscribe(station.topics.subscriptions)
+        self._store.serve()
+
+    def _part(self, reason: str) -> None:
+        if self._connected or not self._tried:
+            _log.warning("broker: not connected: %s", reason)
+        rows = [item for item in self._inflight.values() if isinstance(item, Row)]
+        with self._lock:
+            self._connected, self._tried = False, True
+            self._transient.clear()
+        self._inflight.clear()
+        self._store.suspend(rows)
+        self._health.disconnected(reason, len(rows))
+
+    def _delivered(self, token: int, reason: int) -> None:
+        item = self._inflight.pop(token, None)
+        if item is None:
+            return
+        if isinstance(item, Row):
+            self._health.allowed(item.message.topic)
+            self._store.ack(item, no_subscriber=reason == NO_SUBSCRIBER)
+            if not self._sealer.is_replay(item):
+                age_ns = time.monotonic_ns() - captured_ns(item)
+                self._health.puback_ms.add(age_ns / 1e6)
+        else:
+            self._health.allowed(item.topic)
+
+    def _refused(self, token: int, reason: int) -> None:
+        item = self._inflight.pop(token, None)
+        if item is None:
+            return
+        topic = item.message.topic if isinstance(item, Row) else item.topic
+        if reason == NOT_AUTHORIZED:
+            self._health.refused(topic, "the broker's access list forbids it")
+        if not isinstance(item, Row):
+            _log.warning("%s: refused by the broker with reason %d", topic, reason)
+        elif reason in NEVER:
+            _log.error("%s: buried: refused by the broker with reason %d", topic, reason)
+            self._store.bury(item, f"refused by the broker with reason {reason}")
+        else:
+            self._store.release(item)
+            if topic not in self._parked:
+                wait_s = PARK_S if reason == NOT_AUTHORIZED else PARK_OTHER_S
+                _log.warning("%s: refused with reason %d, waits %g s", topic, reason, wait_s)
+                self._parked[topic] = time.monotonic() + wait_s
+                self._store.serve(parked=frozenset(self._parked))
+
+    def _unpark(self) -> None:
+        now = time.monotonic()
+        due = [topic for topic, moment in self._parked.items() if moment <= now]
+        for topic in due:
+            del self._parked[topic]
+        if due and self._connected:
+            self._store.serve(parked=frozenset(self._parked))

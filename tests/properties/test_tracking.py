@@ -1,0 +1,70 @@
+"""IouTracker over any sequence of frames."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.tracking import IouTracker
+from tests.helpers.observations import Face, observed
+
+_FACE = st.tuples(
+    st.integers(0, 600), st.integers(0, 440), st.integers(4, 80), st.integers(4, 80), st.just(0.9)
+)
+_FRAMES = st.lists(st.lists(_FACE, max_size=5), max_size=12)
+
+
+@given(_FRAMES)
+def test_ids_are_never_used_again(frames: list[list[Face]]) -> None:
+    """Ids count up from 1; one that has gone does not come back; rows are matched one to one."""
+    tracker = IouTracker(max_missed=1)
+    gone: set[int] = set()
+    before: set[int] = set()
+    newest = 0
+    for sequence, faces in enumerate(frames):
+        tracks = tracker.update(observed(sequence, sequence / 10, faces))
+        now = {track.id for track in tracks}
+        gone |= before - now
+        assert not now & gone
+        assert sorted(now - before) == list(range(newest + 1, newest + 1 + len(now - before)))
+        newest = max([newest, *now])
+        rows = [track.index for track in tracks if track.index is not None]
+        assert sorted(rows) == list(range(len(faces)))
+        assert all((track.index is None) == (track.missed > 0) for track in tracks)
+        before = now
+
+
+@given(_FRAMES, st.randoms(use_true_random=False))
+def test_order_of_detections_changes_nothing(
+    frames: list[list[Face]], shuffler: random.Random
+) -> None:
+    """Shuffled detections give the same tracks at the same places."""
+    straight, shuffled = IouTracker(), IouTracker()
+    for sequence, faces in enumerate(frames):
+        mixed = list(faces)
+        shuffler.shuffle(mixed)
+        one = straight.update(observed(sequence, sequence / 10, faces))
+        two = shuffled.update(observed(sequence, sequence / 10, mixed))
+        assert [(t.id, t.box, t.missed) for t in one] == [(t.id, t.box, t.missed) for t in two]
+
+
+@given(
+    st.lists(st.tuples(st.integers(-10, 10), st.integers(-10, 10)), min_size=2, max_size=20),
+    st.lists(st.integers(0, 2), min_size=20, max_size=20),
+)
+def test_people_far_apart_never_swap(steps: list[tuple[int, int]], hidden: list[int]) -> None:
+    """Two people with 400 px between them keep their ids, also when one is missed at times."""
+    tracker = IouTracker(max_missed=20)
+    left, right = 100, 500
+    tracker.update(observed(0, 0.0, [(left, 90, 40, 40, 0.9), (right, 90, 40, 40, 0.9)]))
+    for sequence, (a, b) in enumerate(steps, start=1):
+        faces: list[Face] = []
+        if hidden[sequence - 1] != 1:
+            faces.append((left + a, 90, 40, 40, 0.9))
+        if hidden[sequence - 1] != 2:
+            faces.append((right + b, 90, 40, 40, 0.9))
+        for track in tracker.update(observed(sequence, sequence / 10, faces)):
+            assert track.id in (1, 2)
+            assert (track.id == 1) == (track.box.x < 300)

@@ -1,0 +1,184 @@
+"""Whole evaluations of the fixture bundles on painted pictures."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from edge.contract.bundle import load_bundle
+from edge.engines import open_engine
+from edge.errors import DataError, UsageError
+from edge.evaluation import evaluate
+from edge.tasks import ClassificationTask, DetectionTask
+from tests.helpers.bundles import BLOB_DETECTOR, TINT_CLASSIFIER
+from tests.helpers.painted import WITH_MASK, WITHOUT_MASK, Blob, paint
+
+CATEGORIES = ("face", "with_mask", "without_mask", "mask_incorrect")
+SIZE = (512, 384)
+SIDE = 64.0
+"""16 pixels of the detector's input."""
+
+
+@pytest.fixture
+def detector() -> Iterator[DetectionTask]:
+    """The blob detector."""
+    bundle = load_bundle(BLOB_DETECTOR)
+    task = DetectionTask(bundle.manifest, open_engine(bundle, "float32", threads=1))
+    yield task
+    task.close()
+
+
+@pytest.fixture
+def classifier() -> Iterator[ClassificationTask]:
+    """The tint classifier."""
+    bundle = load_bundle(TINT_CLASSIFIER)
+    task = ClassificationTask(bundle.manifest, open_engine(bundle, "float32", threads=1))
+    yield task
+    task.close()
+
+
+Face = tuple[float, float, tuple[int, int, int] | None, str]
+"""Centre x, y; colour, None when it is not painted; category."""
+
+
+def _write(folder: Path, pictures: dict[str, list[Face]]) -> Path:
+    """A COCO folder of painted pictures."""
+    (folder / "images").mkdir(parents=True)
+    annotations: list[dict[str, Any]] = []
+    for image_id, (name, faces) in enumerate(pictures.items()):
+        blobs: list[Blob] = [(x, y, SIDE, colour) for x, y, colour, _ in faces if colour]
+        assert cv2.imwrite(str(folder / "images" / name), paint(*SIZE, blobs))
+        annotations += [
+            {
+                "image_id": image_id,
+                "category_id": CATEGORIES.index(category),
+                "bbox": [x - SIDE / 2, y - SIDE / 2, SIDE, SIDE],
+            }
+            for x, y, _, category in faces
+        ]
+    table = {
+        "categories": [{"id": k, "name": name} for k, name in enumerate(CATEGORIES)],
+        "images": [{"id": k, "file_name": name} for k, name in enumerate(pictures)],
+        "annotations": annotations,
+    }
+    (folder / "annotations.json").write_text(json.dumps(table))
+    return folder
+
+
+PICTURES: dict[str, list[Face]] = {
+    "kag_1.png": [
+        (120, 100, WITH_MASK, "with_mask"),
+        (380, 280, WITHOUT_MASK, "without_mask"),
+        (380, 90, None, "with_mask"),  # there, but nobody can see it
+    ],
+    "kag_2.png": [
+        (120, 100, WITH_MASK, "without_mask"),  # looks masked
+        (380, 280, WITH_MASK, "mask_incorrect"),
+    ],
+    "icy_1.png": [(250, 190, WITHOUT_MASK, "face")],
+    "icy_2.png": [],
+}
+
+
+def test_station(tmp_path: Path, detector: DetectionTask, classifier: ClassificationTask) -> None:
+    """Both models on boxes: every section, with the values that the painting gives."""
+    steps: list[tuple[int, int]] = []
+    figures = evaluate(
+        _write(tmp_path / "data", PICTURES),
+        detector=detector,
+        classifier=classifier,
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    detection = figures["detection"]
+    assert detection["recall"] == pytest.approx(5 / 6)
+    assert (detection["precision"], detection["images"], detection["faces"]) == (1.0, 4, 6)
+    assert detection["ap"] == pytest.approx(5 / 6)
+    assert detection["by_faces"] == {
+        "1": {"recall": 1.0, "precision": 1.0, "images": 1},
+        "2-5": {"recall": 0.8, "precision": 1.0, "images": 2},
+    }
+    # Labelled: two with_mask (one a dark patch, which the tint calls either), two without_mask.
+    classification = figures["classification"]
+    confusion = classification["confusion"]
+    assert confusion["without_mask"] == {"with_mask": 1, "without_mask": 1}
+    assert sum(confusion["with_mask"].values()) == 2
+    assert classification["by_group"]["kag"]["n"] == 4
+    assert set(classification["by_group"]) == {"kag"}
+    assert classification["mask_incorrect"] == {"n": 1, "as_mask": 1.0}
+    assert figures["end_to_end"] == {"accuracy": 0.5}
+    assert set(figures) == {"detection", "classification", "end_to_end"}
+    assert steps == [(k, 4) for k in range(5)]
+
+
+def test_detector_alone(tmp_path: Path, detector: DetectionTask) -> None:
+    """A detector alone gives the section detection and nothing else."""
+    figures = evaluate(_write(tmp_path / "data", PICTURES), detector=detector)
+    assert set(figures) == {"detection"}
+    assert figures["detection"]["recall"] == pytest.approx(5 / 6)
+
+
+def test_classifier_alone_on_boxes(tmp_path: Path, classifier: ClassificationTask) -> None:
+    """A classifier alone judges the true boxes; there is no end to end."""
+    figures = evaluate(_write(tmp_path / "data", PICTURES), classifier=classifier)
+    assert set(figures) == {"classification"}
+    assert figures["classification"]["by_group"]["kag"]["n"] == 4
+
+
+def test_class_folders(
+    tmp_path: Path, detector: DetectionTask, classifier: ClassificationTask
+) -> None:
+    """Class folders are judged as whole pictures, by a classifier or a station's classifier."""
+    for name, colour in (
+        ("with_mask/bal_1.png", WITH_MASK),
+        ("with_mask/kaa_1.png", WITHOUT_MASK),
+        ("without_mask/bal_1.png", WITHOUT_MASK),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        assert cv2.imwrite(str(tmp_path / name), paint(40, 40, [(20, 20, 40, colour)]))
+    figures = evaluate(tmp_path, classifier=classifier)
+    assert figures["classification"]["accuracy"] == pytest.approx(2 / 3)
+    assert figures["classification"]["by_group"] == {
+        "bal": {"accuracy": 1.0, "n": 2},
+        "kaa": {"accuracy": 0.0, "n": 1},
+    }
+    assert evaluate(tmp_path, detector=detector, classifier=classifier) == figures
+    with pytest.raises(DataError, match="no labelled pictures"):
+        evaluate(tmp_path, detector=detector)
+
+
+def test_only_some_pictures(tmp_path: Path, detector: DetectionTask) -> None:
+    """``only`` measures the listed pictures alone."""
+    data = _write(tmp_path / "data", PICTURES)
+    figures = evaluate(data, detector=detector, only=frozenset({"icy_1.png"}))
+    assert figures["detection"]["faces"] == 1
+
+
+def test_unreadable_pictures_are_counted_and_named(
+    tmp_path: Path, detector: DetectionTask, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A picture that cannot be read is left out, counted and named; none at all is a DataError."""
+    data = _write(tmp_path / "data", PICTURES)
+    (data / "images" / "kag_1.png").write_bytes(b"not a picture")
+    with caplog.at_level(logging.WARNING):
+        figures = evaluate(data, detector=detector)
+    assert (figures["unreadable"], figures["detection"]["images"]) == (1, 3)
+    assert "kag_1.png: left out" in caplog.text
+    for picture in (data / "images").iterdir():
+        picture.unlink()
+    with pytest.raises(DataError, match="none of its 4 pictures"):
+        evaluate(data, detector=detector)
+
+
+def test_nothing_to_judge(tmp_path: Path, classifier: ClassificationTask) -> None:
+    """A classifier on faces without a state is a DataError; so is no model at all a UsageError."""
+    data = _write(tmp_path / "data", {"icy_1.png": PICTURES["icy_1.png"]})
+    with pytest.raises(DataError, match="no face has one of the labels"):
+        evaluate(data, classifier=classifier)
+    with pytest.raises(UsageError):
+        evaluate(data)

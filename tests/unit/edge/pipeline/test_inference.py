@@ -1,0 +1,196 @@
+"""The inference thread's rules."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from edge.errors import EngineError, NonFiniteOutput
+from edge.health import Health
+from edge.inbox import Inbox
+from edge.mailbox import Mailboxes
+from edge.pipeline.inference import Worker
+from edge.pipeline.judge import Judge
+from edge.records import Command, Frame, Message, Observation
+from edge.stage import Stage, stop_all
+from tests.fakes import FakeRule, FakeTask, FakeTracker, make_frame, wait_until
+from tests.helpers.stages import STATION
+
+
+class Rig:
+    """Some workers with a mailbox; observations and messages are collected."""
+
+    def __init__(self, *tasks: FakeTask, max_age_ms: int | None = None) -> None:
+        self.boxes = Mailboxes({"c1": "every"})
+        self.health = Health(["c1"], is_clock_synced=lambda: True)
+        self.inbox = Inbox()
+        self.tracker = FakeTracker()
+        self.observations: list[Observation] = []
+        self.stored: list[Message] = []
+        self.published: list[Message] = []
+        judge = Judge(
+            "c1",
+            self.tracker,
+            FakeRule(),
+            station=lambda: STATION,
+            store=self.stored.append,
+            publish=self.published.append,
+            health=self.health.cameras["c1"],
+            observer=lambda frame, observation, tracks, alerts: self.observations.append(
+                observation
+            ),
+        )
+        self.tasks = tasks or (FakeTask(),)
+        self.stages = [
+            Stage(f"inference:{n}", self._worker(task, judge, max_age_ms).run)
+            for n, task in enumerate(self.tasks)
+        ]
+
+    def _worker(self, task: FakeTask, judge: Judge, max_age_ms: int | None) -> Worker:
+        return Worker(
+            task,
+            self.boxes,
+            {"c1": judge},
+            max_age_ms={"c1": max_age_ms},
+            inbox=self.inbox,
+            station=lambda: STATION,
+            publish=self.published.append,
+            health=self.health,
+        )
+
+    def judge(self, *frames: Frame) -> None:
+        """Let the workers judge these frames to the end, and pass a failure on."""
+        for stage in self.stages:
+            stage.start()
+        for frame in frames:
+            wait_until(lambda: self.boxes["c1"].wait_for_room(1))
+            self.boxes["c1"].put(frame)
+        self.boxes.close()
+        stop_all(self.stages, time.monotonic() + 10)
+        for stage in self.stages:
+            stage.check()
+
+    def phases(self) -> list[str]:
+        return [json.loads(message.payload)["phase"] for message in self.stored]
+
+
+def test_every_frame_is_judged_and_the_end_closes_the_alert() -> None:
+    """Frames are judged in order; when the camera has ended its open alert ends; the task closes."""
+    rig = Rig()
+    rig.judge(*(make_frame(sequence=n) for n in range(4)))
+    assert rig.tracker.seen == [0, 1, 2, 3]
+    assert rig.phases() == ["new", "update", "update", "update", "end"]
+    assert rig.tasks[0].closed == 1
+
+
+def test_a_stale_frame_is_not_judged() -> None:
+    """A frame older than ``max_age_ms`` when its turn comes is counted and skipped."""
+    rig = Rig(max_age_ms=1000)
+    old = time.monotonic_ns() - 1_100_000_000
+    rig.judge(make_frame(sequence=0, captured_ns=old), make_frame(sequence=1))
+    assert rig.tracker.seen == [1]
+    assert rig.health.status().cameras["c1"].drops.stale == 1
+
+
+def test_without_a_limit_old_frames_are_judged() -> None:
+    """The twin: a file has no ``max_age_ms``, so the same frame is judged."""
+    rig = Rig(max_age_ms=None)
+    rig.judge(make_frame(sequence=0, captured_ns=time.monotonic_ns() - 3_600_000_000_000))
+    assert rig.tracker.seen == [0]
+
+
+def test_nonfinite_outputs_are_counted_and_skipped() -> None:
+    """NaN gives no observation and no alert; five in a row are a reason (F21)."""
+
+    def work(frame: Frame) -> None:
+        if frame.sequence < 5:
+            raise NonFiniteOutput("model fake: NaN")
+
+    rig = Rig(FakeTask(work))
+    rig.judge(*(make_frame(sequence=n) for n in range(5)))
+    assert rig.phases() == []
+    assert [reason.code for reason in rig.health.reasons()] == ["model_nonfinite"]
+    assert rig.health.status().cameras["c1"].nonfinite == 5
+
+
+def test_a_failing_engine_ends_the_worker_and_leaves_no_gap() -> None:
+    """EngineError comes out of the stage; the other worker's frames are judged to the end."""
+    done = threading.Event()
+
+    def fail(frame: Frame) -> None:
+        done.wait(5)
+        raise EngineError("delegate lost")
+
+    def work(frame: Frame) -> None:
+        done.set()
+
+    rig = Rig(FakeTask(fail), FakeTask(work))
+    with pytest.raises(EngineError, match="delegate lost"):
+        rig.judge(*(make_frame(sequence=n) for n in range(20)))
+    assert len(rig.tracker.seen) == 19
+    assert rig.phases()[-1] == "end"
+
+
+def slow_and_quick() -> Callable[[Frame], None]:
+    """Work of which every fourth frame takes longer than the next three together."""
+    return lambda frame: time.sleep(0.01 if frame.sequence % 4 == 0 else 0.001)
+
+
+def test_several_workers_keep_the_frame_order() -> None:
+    """With three workers and uneven frames, tracker and rule still see ascending frames."""
+    tasks = [FakeTask(slow_and_quick()) for _ in range(3)]
+    rig = Rig(*tasks)
+    rig.judge(*(make_frame(sequence=n) for n in range(60)))
+    assert rig.tracker.seen == list(range(60))
+    assert sum(len(task.observed) for task in tasks) == 60
+    assert all(task.observed for task in tasks)
+    assert all(task.closed == 1 for task in tasks)
+
+
+def test_timings_say_how_long_a_frame_waited() -> None:
+    """``capture`` is driver to decoded image, ``queue`` decoded image to worker."""
+    rig = Rig()
+    now = time.monotonic_ns()
+    frame = make_frame(sequence=0, captured_ns=now)
+    object.__setattr__(frame, "ready_ns", now + 3_000_000)
+    time.sleep(0.01)
+    rig.judge(frame)
+    timings = rig.observations[0].timings
+    assert timings.capture_ms == 3.0
+    assert timings.queue_ms > 6.0
+    assert timings.infer_ms == 1.0
+
+
+def command(txn: str) -> Command:
+    return Command("ping", txn, None, {}, None, None, time.monotonic_ns())
+
+
+def test_a_ping_is_answered_within_50_ms_without_frames() -> None:
+    """The control step runs although no frame comes; the reply carries the request's txn."""
+    rig = Rig()
+    for stage in rig.stages:
+        stage.start()
+    began = time.monotonic()
+    rig.inbox.put(command("t1"))
+    wait_until(lambda: rig.published)
+    assert time.monotonic() - began < 0.2  # 50 ms, and a slow test machine
+    rig.boxes.close()
+    stop_all(rig.stages, time.monotonic() + 5)
+    reply = rig.published[0]
+    assert reply.topic == "linesight/n1/reply/ping"
+    body = json.loads(reply.payload)
+    assert (body["txn"], body["ok"], body["code"]) == ("t1", True, "ok")
+
+
+def test_commands_are_taken_between_frames() -> None:
+    """A camera that never pauses does not keep a command waiting."""
+    rig = Rig()
+    for n in range(10):
+        rig.inbox.put(command(f"t{n}"))
+    rig.judge(*(make_frame(sequence=n) for n in range(10)))
+    replies = [json.loads(m.payload) for m in rig.published if "reply" in m.topic]
+    assert [reply["txn"] for reply in replies] == [f"t{n}" for n in range(10)]
