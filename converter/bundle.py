@@ -6,21 +6,21 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from converter.card import Facts, VariantFacts, render
+from converter.card import Facts, VariantFacts, render, signed
 from converter.draft import Draft
 from converter.folder import replacing
 from converter.keras_model import KerasEngine, KerasModel, export, load_keras
-from converter.parity import GateNotMet, HeldBack, check_baseline, check_variant
+from converter.parity import GateNotMet, HeldBack, check_baseline, check_variant, trained_score
 from converter.recipe import Recipe, RecipeFile
 from converter.representative import ENOUGH, RepresentativeData, draw, split_items
 from converter.tflite import ModelFile, convert, read_operators
 from edge.contract.bundle import Bundle, load_bundle
 from edge.contract.golden import check_golden, golden_inputs, write_golden
-from edge.contract.manifest import Gate, Manifest
+from edge.contract.manifest import CenterDecode, Gate, Manifest
 from edge.contract.preprocess import Preprocessor
 from edge.engines import open_engine
 from edge.errors import ConfigError, UsageError
@@ -70,6 +70,7 @@ def make_bundle(
     model = load_keras(keras_file, recipe.input_spec, sorted(recipe.outputs))
     training = read_training(keras_file, recipe)
     say(f"{keras_file.name}: {model.parameters:,} parameters")
+    _compare_thresholds(recipe, training, say)
     sides = split_items(recipe, data)
     calibration = draw(recipe, data, sides)
     say(f"{len(calibration.items)} items to calibrate with, {len(sides.held_back)} to judge with")
@@ -83,7 +84,7 @@ def make_bundle(
     draft = Draft(file, model.sha256, calibration.sha256)
     baseline = held_back.judge(draft.of_keras(engine), engine)
     say(f"keras: {recipe.gate.metric} {baseline.value:.4f} on {baseline.n}")
-    check_baseline(recipe, baseline)
+    check_baseline(recipe, baseline, trained_score(recipe, training))
 
     files = _convert(model, recipe, calibration, say)
     with replacing(out) as folder:
@@ -95,8 +96,10 @@ def make_bundle(
         bundle = Bundle(folder, draft.of(files, {}))
         for made in files:
             found = _measure(bundle, made, held_back, engine)
-            lost = f"{found.score.value - baseline.value:+.4f} against Keras"
-            say(f"{made.variant}: {recipe.gate.metric} {found.score.value:.4f}, {lost}")
+            say(
+                f"{made.variant}: {recipe.gate.metric} {found.score.value:.4f}, "
+                f"{signed(found.score.value - baseline.value)} against Keras"
+            )
             try:
                 gates[made.variant] = check_variant(recipe, made.variant, baseline, found.score)
                 facts[made.variant] = found
@@ -174,6 +177,21 @@ def read_training(keras_file: Path, recipe: Recipe) -> dict[str, Any]:
                 hint="train again, or set the recipe to what was trained",
             )
     return dict(metrics)
+
+
+def _compare_thresholds(recipe: Recipe, training: Mapping[str, Any], say: Say) -> None:
+    """The training reads off the threshold of a detector; a person copies it into the recipe."""
+    found = training.get("shipped")
+    threshold = found.get("threshold") if isinstance(found, dict) else None
+    if (
+        isinstance(recipe.decode, CenterDecode)
+        and isinstance(threshold, float)
+        and abs(threshold - recipe.decode.threshold) > 0.005
+    ):
+        say(
+            f"warning: decode.threshold is {recipe.decode.threshold:g}, "
+            f"the training found {threshold:g}"
+        )
 
 
 def _convert(

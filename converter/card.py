@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,18 @@ class Facts:
 
 def render(recipe: Recipe, manifest: Manifest, facts: Facts) -> str:
     """The text of CARD.md."""
-    return "\n".join([*_head(recipe, manifest, facts), *_gates(recipe, manifest, facts)]) + "\n"
+    parts = (
+        _head(recipe, manifest, facts),
+        _variants(recipe, manifest, facts),
+        _figures(facts),
+        _limits(recipe),
+    )
+    return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def signed(difference: float) -> str:
+    """A difference with its sign and four digits, never ``-0.0000``."""
+    return f"{round(difference, 4) + 0.0:+.4f}"
 
 
 def _head(recipe: Recipe, manifest: Manifest, facts: Facts) -> Iterator[str]:
@@ -72,56 +83,77 @@ def _head(recipe: Recipe, manifest: Manifest, facts: Facts) -> Iterator[str]:
         f"The split is by whole groups of near-twin pictures. int8 is calibrated with "
         f"{facts.calibration} items of the training side (sha256 "
         f"`{manifest.provenance.data_sha256}`); every figure below is measured on the held-back "
-        f"side, {facts.held_back} items, which neither training nor calibration has seen."
+        f"side, {facts.held_back} items, from which neither training nor calibration has learned."
     )
+    if facts.training:
+        yield "The training chose its best epoch on this side, which flatters the figures a little."
     yield ""
 
 
-def _gates(recipe: Recipe, manifest: Manifest, facts: Facts) -> Iterator[str]:
+def _variants(recipe: Recipe, manifest: Manifest, facts: Facts) -> Iterator[str]:
     metric = recipe.gate.metric
-    yield from (
-        "## Variants",
-        "",
-        f"| variant | bytes | {metric} | against Keras | largest error |",
-    )
-    yield "|---|---:|---:|---:|---|"
-    yield f"| Keras | | {facts.baseline.value:.4f} | | |"
+    details = list(_details(facts.baseline))
+    head = ["variant", "bytes", metric, "against Keras", *details, "largest error"]
+    yield from ("## Variants", "", _row(head), "|---|" + "---:|" * (len(head) - 2) + "---|")
+    values = _details(facts.baseline).values()
+    yield _row(["Keras", "", f"{facts.baseline.value:.4f}", "", *values, ""])
     for name, variant in manifest.variants.items():
         found = facts.variants[name]
-        errors = ", ".join(
+        errors = (
             f"{output} {error.largest:.3g} of {error.span:.3g}"
             for output, error in sorted(found.errors.items())
         )
-        lost = found.score.value - facts.baseline.value
-        yield (f"| {name} | {variant.bytes:,} | {found.score.value:.4f} | {lost:+.4f} | {errors} |")
+        lost = signed(found.score.value - facts.baseline.value)
+        values = _details(found.score).values()
+        cells = [name, f"{variant.bytes:,}", f"{found.score.value:.4f}", lost, *values]
+        yield _row([*cells, ", ".join(errors)])
     yield ""
     yield (
-        f"{metric} over n = {facts.baseline.n} held-back "
+        f"{metric} over {facts.baseline.n} held-back "
         f"{'pictures' if recipe.task == 'detection' else 'faces'}, by the same code as "
         f"`linesight eval`; a variant may lose {recipe.gate.budget:g}. The largest error is that "
         f"of one output value, beside the span of values that Keras gives."
     )
-    yield from (f"Left out: {line}" for line in facts.skipped)
-    yield from ("", "## Figures of the float32 variant or, without one, of Keras", "")
-    shown = facts.variants.get("float32")
-    sections = (shown.score if shown else facts.baseline).sections
-    yield from ("| figure | value |", "|---|---:|")
-    for source, section in sections.items():
-        for key, value in _flat(section):
-            yield f"| {source}: {key} | {value} |"
+    yield from (f"Left out: {line}." for line in facts.skipped)
+
+
+def _figures(facts: Facts) -> Iterator[str]:
+    name = "float32" if "float32" in facts.variants else "Keras"
+    score = facts.variants["float32"].score if name == "float32" else facts.baseline
+    yield from ("", f"## All figures of {name}", "", "| figure | value |", "|---|---:|")
+    for source, section in score.sections.items():
+        yield from (_row([f"{source}: {key}", value]) for key, value in _flat(section))
     if facts.training:
-        yield from ("", "## Figures of the training (`metrics.json`)", "")
+        yield from ("", "## What the training measured (`metrics.json`)", "")
         yield from ("| figure | value |", "|---|---:|")
-        yield from (f"| {key} | {value} |" for key, value in _flat(facts.training))
+        yield from (_row(pair) for pair in _flat(facts.training))
+
+
+def _limits(recipe: Recipe) -> Iterator[str]:
     yield from ("", "## Limits", "")
     yield from (f"- {limit}" for limit in recipe.card.limits)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _details(score: Score) -> dict[str, str]:
+    """The figures beside the gate's metric that a reader compares between variants."""
+    found: dict[str, str] = {}
+    for source, section in score.sections.items():
+        for key, value in _flat(section):
+            if key in ("detection.recall", "detection.precision", "classification.accuracy"):
+                found[f"{source}: {key.partition('.')[2]}"] = value
+    return found
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Nested figures as ``a.b.c`` → text."""
     for key, value in table.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            if key != "at_precision":  # a whole curve; the training's curve has its own file
+                yield from _flat(value, f"{prefix}{key}.")
         elif isinstance(value, float):
             yield prefix + str(key), f"{value:.4f}".rstrip("0").rstrip(".")
         else:

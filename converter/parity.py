@@ -28,6 +28,12 @@ COMPARED = 32
 """Held-back items whose raw outputs are compared number by number."""
 
 
+AGREEMENT = {"accuracy": 0.003, "ap": 0.01}
+"""How far the training's own figure and ours may lie apart. A training matches boxes by its own
+code; of classifications only rounding remains, and letterboxed in place of stretched costs 0.005.
+"""
+
+
 class GateNotMet(LineSightError):
     """A model is worse on the held-back pictures than the recipe allows; nothing was written."""
 
@@ -144,21 +150,53 @@ class HeldBack:
         yield from self.items[::step][:COMPARED]
 
 
-def check_baseline(recipe: Recipe, score: Score) -> None:
-    """The Keras model reaches ``gate.least`` through this recipe's preprocessing.
+def check_baseline(recipe: Recipe, score: Score, trained: float | None) -> None:
+    """The Keras model is here what it was in its training, so the recipe's input is right.
+
+    Parameters
+    ----------
+    recipe
+        Whose preprocessing and ``gate.least`` count.
+    score
+        The Keras model's, through this recipe's preprocessing.
+    trained
+        What the training measured on the same pictures; None when it left no figures.
 
     Raises
     ------
     GateNotMet
-        It does not.
+        It is below ``gate.least``, or away from what the training measured by more
+        than ``AGREEMENT`` or two items.
     """
+    reached = (
+        f"{recipe.name}: the Keras model reaches {recipe.gate.metric} {score.value:.4f} on "
+        f"{score.n} held-back items"
+    )
+    allowed = max(AGREEMENT[recipe.gate.metric], 2 / score.n)
+    if trained is not None and abs(score.value - trained) > allowed:
+        raise GateNotMet(
+            f"{reached}, its training measured {trained:.4f} on the same",
+            hint="the recipe's input (color, normalize, resize) is not what it was trained with, "
+            "or metrics.json belongs to another model",
+        )
     if score.value < recipe.gate.least:
         raise GateNotMet(
-            f"{recipe.name}: the Keras model reaches {recipe.gate.metric} {score.value:.4f} on "
-            f"{score.n} held-back items, gate.least is {recipe.gate.least:g}",
+            f"{reached}, gate.least is {recipe.gate.least:g}",
             hint="either it is not trained yet, or the recipe's input (color, normalize, resize) "
             "is not what it was trained with",
         )
+
+
+def trained_score(recipe: Recipe, metrics: Mapping[str, Any]) -> float | None:
+    """The gate's metric as ``metrics.json`` of our trainings has it, None when it has none."""
+    try:
+        if recipe.task == "detection":
+            return float(metrics["shipped"]["ap"])
+        parts = [metrics["validation"][source] for source in recipe.representative.sources]
+        right = sum(float(part["accuracy"]) * int(part["n"]) for part in parts)
+        return right / sum(int(part["n"]) for part in parts)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
 
 
 def check_variant(recipe: Recipe, variant: str, baseline: Score, score: Score) -> Gate:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
@@ -70,6 +69,8 @@ def convert(saved_model: Path, variant: VariantName, recipe: Recipe, tensors: Te
         TensorFlow refuses; or the file's signature has not the recipe's names and shapes; or the
         file is not of the kind that was asked for.
     """
+    import tensorflow as tf  # here, because reading a file back does not need it
+
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
     if variant != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -36,6 +36,7 @@ def build(
     observer: Observer | None = None,
     sink: Sink | None = None,
     models: Path | None = None,
+    tasks: Sequence[Task] | None = None,
     outbox: str = OUTBOX,
     health_interval_s: float = 30.0,
 ) -> Pipeline:
@@ -51,6 +52,8 @@ def build(
         Where messages go; the broker of ``[mqtt]`` by default.
     models
         Searched for bundles before all other places.
+    tasks
+        One for each worker, in place of those that ``[models]`` names: a benchmark's.
     outbox
         The database's file name in ``state_dir``.
     health_interval_s
@@ -90,7 +93,7 @@ def build(
     return Pipeline(
         station=station,
         cameras=cameras,
-        tasks=_tasks(config, models),
+        tasks=_tasks(config, models) if tasks is None else tasks,
         sink=sink or _mqtt(config, station),
         open_outbox=partial(
             Outbox.open,

@@ -33,12 +33,10 @@ class _Training(BaseModel):
     """Share of the group photos held back for validation."""
     crop_fraction: float = Field(default=0.2, gt=0, lt=0.9)
     """Share of the tidy face crops held back for validation."""
-    epoch_steps: int = Field(default=250, ge=1)
+    epoch_steps: int = Field(default=300, ge=1)
     """Steps between two validations; an epoch is counted in steps because samples are drawn,
     not listed.
     """
-    target_precision: float = Field(default=0.93, gt=0, lt=1)
-    """Detector: precision on validation at which the shipped score threshold is read off."""
 
 
 class DetectorTraining(_Training):
@@ -64,6 +62,8 @@ class DetectorTraining(_Training):
     """Faces with a shorter side than this, in pixels of the input, count neither for nor
     against the network.
     """
+    target_precision: float = Field(default=0.93, gt=0, lt=1)
+    """Precision on validation at which the shipped score threshold is read off."""
 
 
 class ClassifierTraining(_Training):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 import tempfile
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge import app
-from edge.commands.options import add_json, add_models, positive, write_json
+from edge.commands.options import add_json, add_models, positive, quiet_service, write_json
 from edge.config import Config, build
 from edge.demo import scene
 from edge.demo.broker import EmbeddedBroker
@@ -53,10 +52,11 @@ def run(args: argparse.Namespace) -> int:
 
     With the default picture an alert must open and close; with one's own source a frame must come.
     """
-    # The service's own notes would tear the dashboard apart.
-    logging.getLogger("edge").setLevel(logging.INFO if args.verbose else logging.ERROR)
     _make_folder(args.out)
-    with tempfile.TemporaryDirectory(prefix="linesight-demo-") as folder:
+    with (
+        quiet_service(args.verbose),
+        tempfile.TemporaryDirectory(prefix="linesight-demo-") as folder,
+    ):
         source, seconds, fps = _source(args, Path(folder))
         recorder = Recorder(args.out, fps)
         with EmbeddedBroker() as broker:

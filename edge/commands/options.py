@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +77,19 @@ def positive(text: str) -> float:
     if not (0.0 < value < math.inf):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
+
+
+@contextmanager
+def quiet_service(verbose: int) -> Iterator[None]:
+    """Keep the service's notes, made for a journal, out of a verb's own output.
+
+    Errors still show, and with ``-v`` everything does.
+    """
+    logger = logging.getLogger("edge")
+    before = logger.level
+    if not verbose:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -261,7 +261,9 @@ def load_manifest(path: Path) -> Manifest:
             f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {_plain(item['msg'])}"
             for item in error.errors()[:5]
         )
-        raise ManifestError(f"{path}: {wrong}", hint="convert the model again") from error
+        # A key may hold anything, also line ends and what steers a terminal.
+        line = "".join(letter if letter.isprintable() else "?" for letter in wrong)
+        raise ManifestError(f"{path}: {line}", hint="convert the model again") from error
 
 
 def json_schema() -> str:

@@ -1,8 +1,10 @@
 """Affine quantization of tensors: ``real = (quantum - zero_point) * scale``.
 
-The rule is that of the LiteRT reference kernel (``AffineQuantize``): divide by the scale, round
-half away from zero, add the zero point, saturate at the limits of the integer type. It is computed
-in float64, so that the only error is the rounding itself: at most ``scale / 2`` inside the range.
+The rule is that of LiteRT's reference kernel (``AffineQuantize``): divide by the scale, round half
+away from zero, add the zero point, saturate at the limits of the integer type. (Its optimized
+kernels round half to even; pixels normalized with mean 127.5 are all close to a half, so that would
+use only every second integer.) It is computed in float64, so that the only error is the rounding
+itself: at most ``scale / 2`` inside the range.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ from edge.records import ModelRef, Outputs
 _LOG = logging.getLogger(__name__)
 
 BATCH = 8
-"""Images in one step of a batch. Measured with MobileNetV2 at 64 and 96 pixels on two threads: 32
-images take 10 to 33 % less time in steps of 8 than one by one, and steps of 16 or 32, or two
-interpreters in two threads, gain nothing more."""
+"""Images in one step of a batch. Measured on two x86 threads, 32 images of 96 pixels through a small
+float32 classifier: one by one 13.0 ms, in steps of 4, 8, 16, 32: 11.1, 10.3, 10.5,
+11.0 ms, on two interpreters in two threads 9.2 ms; int8 13.5, 12.4, 12.4, 12.3, 12.2 and 12.4 ms."""
 
 
 class LiteRTEngine:

@@ -129,7 +129,7 @@ class Publisher:
         finally:
             farewell = encode_availability(False, self._station())
             self._sink.close(CLOSE_S, farewell)
-            self._store.suspend([item for item in self._inflight.values() if isinstance(item, Row)])
+            self._store.rows.suspend([item for item in self._inflight.values() if isinstance(item, Row)])
 
     def _may_leave(self) -> bool:
         if time.monotonic() >= self.drain_until:
@@ -151,9 +151,9 @@ class Publisher:
         is still said to be offline.
         """
         sending = self._send_slots() and self._send_transient()
-        while sending and (row := self._store.next_row()) is not None:
+        while sending and (row := self._store.rows.next_row()) is not None:
             if row.message.topic in self._parked:
-                self._store.release(row)
+                self._store.rows.release(row)
                 continue
             try:
                 sealed = replace(row.message, payload=self._sealer.seal(row))
@@ -163,7 +163,7 @@ class Publisher:
                 self._store.bury(row, str(error))
                 continue
             if not sending:
-                self._store.give_back(row)
+                self._store.rows.give_back(row)
         self._health.inflight(len(self._inflight))
 
     def _send_slots(self) -> bool:
@@ -230,7 +230,7 @@ class Publisher:
             self._changed = deque(self._slots)
         self._health.connected()
         self._sink.subscribe(station.topics.subscriptions)
-        self._store.serve()
+        self._store.rows.serve()
 
     def _part(self, reason: str) -> None:
         if self._connected or not self._tried:
@@ -240,7 +240,7 @@ class Publisher:
             self._connected, self._tried = False, True
             self._transient.clear()
         self._inflight.clear()
-        self._store.suspend(rows)
+        self._store.rows.suspend(rows)
         self._health.disconnected(reason, len(rows))
 
     def _delivered(self, token: int, reason: int) -> None:
@@ -269,12 +269,12 @@ class Publisher:
             _log.error("%s: buried: refused by the broker with reason %d", topic, reason)
             self._store.bury(item, f"refused by the broker with reason {reason}")
         else:
-            self._store.release(item)
+            self._store.rows.release(item)
             if topic not in self._parked:
                 wait_s = PARK_S if reason == NOT_AUTHORIZED else PARK_OTHER_S
                 _log.warning("%s: refused with reason %d, waits %g s", topic, reason, wait_s)
                 self._parked[topic] = time.monotonic() + wait_s
-                self._store.serve(parked=frozenset(self._parked))
+                self._store.rows.serve(parked=frozenset(self._parked))
 
     def _unpark(self) -> None:
         now = time.monotonic()
@@ -282,4 +282,4 @@ class Publisher:
         for topic in due:
             del self._parked[topic]
         if due and self._connected:
-            self._store.serve(parked=frozenset(self._parked))
+            self._store.rows.serve(parked=frozenset(self._parked))

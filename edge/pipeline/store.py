@@ -12,11 +12,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from edge.errors import OutboxError
 from edge.health import OutboxHealth
 from edge.outbox import Outbox, Row
+from edge.pipeline.ahead import ReadAhead
 from edge.pipeline.ids import BLOCK, AlertIds
 from edge.records import Message, OutboxStatus
 from edge.stage import Stage
@@ -25,8 +26,6 @@ QUEUE = 1000
 """Messages that wait in memory for the disk; then the oldest gives way."""
 GROUP = 16
 """Messages in one commit."""
-AHEAD = 64
-"""Rows read ahead for the publish thread."""
 ACK_GROUP = 64
 ACK_DELAY_S = 1.0
 """Acknowledged rows are deleted in groups of so many, or after so long."""
@@ -62,6 +61,7 @@ class Store:
     ) -> None:
         self.ready = threading.Event()
         self.accepted = 0
+        self.rows = ReadAhead(self.wake)
         self._open_outbox = open_outbox
         self._health = health
         self._ids = ids
@@ -74,12 +74,6 @@ class Store:
         self._acks: list[tuple[Row, bool]] = []
         self._acked_since = 0.0
         self._burials: list[tuple[Row, str]] = []
-        self._serving = False
-        self._more = False  # whether rows behind the cursor may exist
-        self._cursor = 0
-        self._rows: deque[Row] = deque()
-        self._out: dict[int, Row] = {}  # those the publish thread has, or that await deletion
-        self._parked: frozenset[str] = frozenset()
         # The outbox thread's own.
         self._counted = 0.0
 
@@ -101,49 +95,11 @@ class Store:
 
     # The publish thread.
 
-    def serve(self, *, parked: frozenset[str] = frozenset()) -> None:
-        """Offer every row again from the oldest, except those that are out, and parked topics.
-
-        Called after each connect, and when a topic is parked or no longer is.
-        """
-        with self._work:
-            self._serving, self._more, self._cursor = True, True, 0
-            self._parked = parked
-            # What was read ahead is read again, so that the order within a topic holds.
-            self._forget(self._rows)
-            self._rows.clear()
-            self._work.notify()
-
-    def suspend(self, sent: Iterable[Row]) -> None:
-        """Stop reading ahead; rows that were ``sent`` and not acknowledged are offered again."""
-        with self._work:
-            self._serving = False
-            self._forget([*self._rows, *sent])
-            self._rows.clear()
-
-    def next_row(self) -> Row | None:
-        """The next row to send, None when none is read ahead now."""
-        with self._work:
-            row = self._rows.popleft() if self._rows else None
-            if self._more and len(self._rows) <= AHEAD // 2:
-                self._work.notify()
-            return row
-
-    def give_back(self, row: Row) -> None:
-        """Return the row that ``next_row`` gave, unsent; it is the next again."""
-        with self._work:
-            self._rows.appendleft(row)
-
-    def release(self, row: Row) -> None:
-        """A row that was sent was refused: offer it again at the next ``serve``."""
-        with self._work:
-            self._forget([row])
-
     def ack(self, row: Row, *, no_subscriber: bool) -> None:
         """The broker has this row: delete it soon."""
+        if not self.rows.is_out(row):
+            return
         with self._work:
-            if self._out.get(row.row) is not row:
-                return  # of a database that was replaced meanwhile
             if not self._acks:
                 self._acked_since = time.monotonic()
             self._acks.append((row, no_subscriber))
@@ -152,9 +108,9 @@ class Store:
 
     def bury(self, row: Row, error: str) -> None:
         """The broker will never take this row: put it aside."""
+        if not self.rows.is_out(row):
+            return
         with self._work:
-            if self._out.get(row.row) is not row:
-                return
             self._burials.append((row, error))
             self._work.notify()
 
@@ -162,7 +118,9 @@ class Store:
     def drained(self) -> bool:
         """Whether nothing waits to be stored or sent, but for parked topics."""
         with self._work:
-            return not (self._incoming or self._storing or self._rows or self._more)
+            if self._incoming or self._storing:
+                return False
+        return self.rows.drained
 
     # The outbox thread.
 
@@ -197,7 +155,7 @@ class Store:
             or len(self._acks) >= ACK_GROUP
             or time.monotonic() - self._acked_since >= ACK_DELAY_S
         )
-        ahead = self._serving and self._more and len(self._rows) <= AHEAD // 2 and not stopping
+        ahead = self.rows.low and not stopping
         return bool(self._incoming or due or self._burials or ahead or self._ids.low)
 
     def _await_work(self, stage: Stage) -> None:
@@ -208,7 +166,7 @@ class Store:
     def _step(self, outbox: Outbox, *, stopping: bool) -> None:
         self._append(outbox)
         self._delete(outbox, stopping=stopping)
-        if self._read_ahead(outbox):
+        if self.rows.fill(outbox.peek):
             self._on_rows()
         if self._ids.low:
             self._supply_ids(outbox)
@@ -231,7 +189,7 @@ class Store:
         with self._work:  # accepted: the commit has returned
             self.accepted += len(group)
             self._storing = 0
-            self._more = True
+            self.rows.extended()
 
     def _delete(self, outbox: Outbox, *, stopping: bool) -> None:
         with self._work:
@@ -248,40 +206,14 @@ class Store:
             while burials:
                 row, error = burials[0]
                 outbox.bury(row.row, error)
-                with self._work:
-                    self._forget([row])
+                self.rows.deleted([row])
                 burials.pop(0)
         except OutboxError:
             with self._work:  # deleting twice does no harm, not deleting would send twice
                 self._acks[:0] = acks
                 self._burials[:0] = burials
             raise
-        if acks:
-            with self._work:
-                self._forget(row for row, _ in acks)
-
-    def _read_ahead(self, outbox: Outbox) -> bool:
-        with self._work:
-            if not (self._serving and self._more) or len(self._rows) > AHEAD // 2:
-                return False
-            cursor = self._cursor
-        rows = outbox.peek(AHEAD, after_row=cursor)
-        with self._work:
-            if not self._serving or self._cursor != cursor:
-                return False  # the publish thread began anew meanwhile
-            if len(rows) < AHEAD:
-                self._more = False
-            for row in rows:
-                self._cursor = row.row
-                if row.row not in self._out and row.message.topic not in self._parked:
-                    self._rows.append(row)
-                    self._out[row.row] = row
-            return bool(self._rows)
-
-    def _forget(self, rows: Iterable[Row]) -> None:
-        for row in rows:
-            if self._out.get(row.row) is row:
-                del self._out[row.row]
+        self.rows.deleted(row for row, _ in acks)
 
     def _supply_ids(self, outbox: Outbox) -> None:
         while self._ids.low:
@@ -323,10 +255,9 @@ class Store:
                 error = again
                 continue
             _log.warning("outbox: works again")
-            with self._work:
-                if outbox.epoch != epoch:  # another database: its row numbers mean other rows
-                    self._out.clear()
-                    self._rows.clear()
+            replaced = outbox.epoch != epoch
+            if replaced:
+                with self._work:
                     self._acks, self._burials = [], []
-                self._cursor, self._more = 0, True
+            self.rows.restart(replaced=replaced)
             return outbox

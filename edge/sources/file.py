@@ -39,9 +39,6 @@ from edge.sources.video import Video, no_video
 
 _log = logging.getLogger(__name__)
 
-# A damaged time stamp must not stop a station for hours.
-_LONGEST_DELAY_S = 60.0
-
 
 class Medium(Protocol):
     """What the pictures are in. ``shown_s`` and ``interval_s`` as in ``Video``."""
@@ -95,6 +92,8 @@ class FileSource:
                 f"camera {camera!r}: file://{uri.authority} names another machine",
                 hint="write file:///absolute/path, file:relative/path or a plain path",
             )
+        if not uri.path:
+            raise UnsupportedSource(f"camera {camera!r}: the file source names no file")
         options = Options(uri, camera)
         self._rounds = options.integer("loop", 1, 0, 1_000_000)
         self._fast = options.choice("pace", ("real", "fast")) == "fast"
@@ -183,8 +182,7 @@ class FileSource:
             return
         if self._fast:
             return
-        delay_s = 1.0 / self._fps if self._fps else min(own_s, _LONGEST_DELAY_S)
-        self._pace.release(released_ns, delay_s)
+        self._pace.release(released_ns, 1.0 / self._fps if self._fps else own_s)
 
     def _begin_again(self, medium: Medium) -> bool:
         """Play the next round, if there is one."""

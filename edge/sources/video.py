@@ -22,6 +22,7 @@ _USUAL_FPS = 25.0
 # FFmpeg shows text and some unknown bytes as "text art" when the name ends in .txt, .bin and the
 # like. It does so in pixels of a palette ("PAL" and a depth of 8), which no camera's video has.
 _PALETTE = int.from_bytes(b"PAL\x08", "little")
+_LONGEST_S = 60.0
 # A container's number of frames is an estimate; a video that lacks less than this is whole.
 _WHOLE_SHARE = 0.9
 
@@ -32,8 +33,8 @@ class Video:
     Attributes
     ----------
     shown_s
-        When the frame stepped to is shown, in seconds since the beginning, from the file's own
-        time stamps (a GIF's delays).
+        When the frame stepped to is shown, in seconds since the first, from the file's own time
+        stamps (a GIF's delays). A step of more than a minute is taken for damage.
     interval_s
         How long the last frame is shown, in seconds; the file does not say, so as long as the one
         before it.
@@ -68,6 +69,7 @@ class Video:
         self._promised = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self._frames = 0
         self._broken = False
+        self._stamp_s = 0.0
         self.shown_s: float | None = None
         self.interval_s = 1.0 / self._fps
 
@@ -83,14 +85,15 @@ class Video:
             self._broken = self._ends_early()
             return self._broken
         self._frames += 1
-        shown_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
+        stamp_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
         if self.shown_s is None:
-            self.shown_s = shown_s if math.isfinite(shown_s) else 0.0
-        elif math.isfinite(shown_s) and shown_s > self.shown_s:
-            self.interval_s = shown_s - self.shown_s
-            self.shown_s = shown_s
-        else:  # a stream without time stamps
+            self.shown_s = 0.0
+        else:
+            # Streams without time stamps give 0 or a huge negative number, damaged ones anything.
+            if 0.0 < stamp_s - self._stamp_s <= _LONGEST_S:
+                self.interval_s = stamp_s - self._stamp_s
             self.shown_s += self.interval_s
+        self._stamp_s = stamp_s
         return True
 
     def picture(self) -> Image:

@@ -106,8 +106,8 @@ def decode_detections(
     index
         Which image of the batch.
     threshold
-        In place of the manifest's; a score of 0 is no box at any threshold. What a lower threshold gives holds exactly what a higher one
-        would give, followed by more.
+        In place of the manifest's; a score of 0 is no box at any. What a lower threshold gives
+        begins with exactly what a higher one gives.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def decode_detections(
     raw_offsets, raw_sizes = offset_reader.raw(outputs)[index], size_reader.raw(outputs)[index]
 
     scores = np.clip(score_reader.real(score_reader.raw(outputs)[index]), 0.0, 1.0)
-    # A border of "nothing" outside the map; dilate with a 3×3 square is the neighbours' maximum.
+    # Dilating with a 3×3 square takes the neighbourhood's maximum; outside the map is nothing.
     highest = cv2.dilate(scores, np.ones((3, 3), np.uint8)).reshape(scores.shape)
     limit = decode.threshold if threshold is None else threshold
     rows, columns, labels = np.nonzero((scores >= limit) & (scores > 0) & (scores >= highest))

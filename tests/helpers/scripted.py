@@ -1,4 +1,4 @@
-"""Broker answers that mosquitto never gives: 2.0.11 does not even tell of a take-over (its #2607)."""
+"""Broker answers that mosquitto never gives: 2.0.11 does not even announce a take-over."""
 
 from __future__ import annotations
 

@@ -75,8 +75,9 @@ class OutboxRig:
     @contextmanager
     def running(self) -> Iterator[Store]:
         """The store at work, ready."""
-        with running(self.stage()):
-            wait_until(self.store.ready.is_set, what="the outbox opens")
+        with running(self.stage()) as stage:
+            wait_until(lambda: self.store.ready.is_set() or not stage.alive)
+            stage.check()
             yield self.store
 
     def stored(self) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -28,6 +28,7 @@ def _random_maps(seed: int) -> dict[str, npt.NDArray[np.float32]]:
     }
 
 
+@settings(deadline=None)
 @given(_SEEDS, st.integers(1, 2000), st.integers(1, 2000))
 def test_boxes_are_inside_sorted_and_apart(seed: int, height: int, width: int) -> None:
     """Boxes lie in the image, best first, all at the threshold or above."""
@@ -40,6 +41,7 @@ def test_boxes_are_inside_sorted_and_apart(seed: int, height: int, width: int) -
     assert (far <= np.array([width, height]) * (1 + 1e-6)).all()
 
 
+@settings(deadline=None)
 @given(_SEEDS, st.floats(0, 1))
 def test_a_lower_threshold_only_adds(seed: int, threshold: float) -> None:
     """What a threshold gives is the beginning of what any lower one gives."""
@@ -50,6 +52,7 @@ def test_a_lower_threshold_only_adds(seed: int, threshold: float) -> None:
     np.testing.assert_array_equal(less.boxes, more.boxes[: len(less)])
 
 
+@settings(deadline=None)
 @given(_SEEDS)
 def test_kept_boxes_do_not_overlap(seed: int) -> None:
     """No two boxes overlap by more than nms_iou while nothing is clipped away."""
@@ -64,6 +67,7 @@ def test_kept_boxes_do_not_overlap(seed: int) -> None:
     assert overlaps.max(initial=0.0) <= 0.4 + 1e-5
 
 
+@settings(deadline=None)
 @given(
     hnp.arrays(np.float32, (1, 16, 24, 1), elements=_FINITE),
     hnp.arrays(np.float32, (1, 16, 24, 2), elements=_FINITE),
@@ -78,6 +82,7 @@ def test_any_finite_output_gives_a_result(
     assert len(decode_detections(outputs, MANIFEST, "float32", transform)) <= 100
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 20), st.just(2))))
 def test_any_quantized_score_gives_a_result(scores: npt.NDArray[np.uint8]) -> None:
     """Every quantized score becomes a number in [0, 1]."""
@@ -86,6 +91,7 @@ def test_any_quantized_score_gives_a_result(scores: npt.NDArray[np.uint8]) -> No
     )
 
 
+@settings(deadline=None)
 @given(
     st.tuples(_FINITE, _FINITE, st.floats(0, 1e6, width=32), st.floats(0, 1e6, width=32)),
     st.floats(0, 1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edge.contract.boxes import iou
@@ -26,6 +26,7 @@ def _match(
     return match(boxes, scores, np.array(truth, np.float32).reshape(-1, 4))
 
 
+@settings(deadline=None)
 @given(_PICTURES, st.floats(0, 1))
 def test_figures_are_fractions(pictures: Pictures, threshold: float) -> None:
     """Recall, precision and AP are in [0, 1]; recall and AP never exceed what all finds give."""
@@ -39,6 +40,7 @@ def test_figures_are_fractions(pictures: Pictures, threshold: float) -> None:
         assert figures["ap"] <= all_found + 1e-12
 
 
+@settings(deadline=None)
 @given(_DETECTIONS, _TRUTH)
 def test_matching_is_one_to_one(
     detections: list[tuple[tuple[int, ...], float]], truth: list[tuple[int, ...]]
@@ -52,6 +54,7 @@ def test_matching_is_one_to_one(
             assert iou(np.array([box]), np.array([truth[face]]))[0, 0] >= 0.4
 
 
+@settings(deadline=None)
 @given(_PICTURES, st.randoms(use_true_random=False))
 def test_order_changes_nothing(pictures: Pictures, shuffler: object) -> None:
     """Shuffled pictures and detections give the same figures."""
@@ -64,6 +67,7 @@ def test_order_changes_nothing(pictures: Pictures, shuffler: object) -> None:
     assert one == two
 
 
+@settings(deadline=None)
 @given(_DETECTIONS, _TRUTH, st.sampled_from([0.2, 0.5, 0.7]))
 def test_one_matching_serves_every_threshold(
     detections: list[tuple[tuple[int, ...], float]],
@@ -77,6 +81,7 @@ def test_one_matching_serves_every_threshold(
     assert alone.truth.tolist() == [int(matched.truth[row]) for row in above]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(_SCORE, st.booleans()), max_size=30), st.integers(1, 40))
 def test_ap_is_one_exactly_for_a_perfect_ranking(
     ranked: list[tuple[float, bool]], faces: int

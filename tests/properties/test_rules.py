@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.records import Alert
@@ -40,6 +42,7 @@ def _fill(history: Sequence[People]) -> list[People]:
     return [{k: people.get(k) for k in range(1, 5)} for people in history]
 
 
+@settings(deadline=None)
 @given(_HISTORY, _HITS_OF, st.sampled_from([0.0, 0.5, 5.0]))
 def test_every_alert_lives_once(
     history: list[People], hits_of: tuple[int, int], holdoff_s: float
@@ -60,6 +63,7 @@ def test_every_alert_lives_once(
     assert not open_now
 
 
+@settings(deadline=None)
 @given(_HISTORY, _HITS_OF, st.integers(1, 4), st.sampled_from([0.01, 1.0, 20.0]))
 def test_limited_alerts_live_once_and_none_is_uncounted(
     history: list[People], hits_of: tuple[int, int], burst: int, rate: float
@@ -85,6 +89,7 @@ def test_limited_alerts_live_once_and_none_is_uncounted(
     assert all(summary.since <= summary.until for summary in summaries)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.41, 0.59), max_size=60), st.booleans())
 def test_nothing_happens_inside_the_band(scores: list[float], raised: bool) -> None:
     """Between clear_at and raise_at an alert neither opens nor closes, whatever the scores do."""
@@ -95,6 +100,7 @@ def test_nothing_happens_inside_the_band(scores: list[float], raised: bool) -> N
     assert len(rule.finish()) == raised
 
 
+@settings(deadline=None)
 @given(_HISTORY, _HITS_OF)
 def test_number_of_alerts_is_bounded(history: list[People], hits_of: tuple[int, int]) -> None:
     """Each alert of a person costs ``hits`` frames to raise and as many to clear."""
@@ -105,3 +111,20 @@ def test_number_of_alerts_is_bounded(history: list[People], hits_of: tuple[int, 
         judged = sum(people.get(track) is not None for people in history)
         mine = sum(alert.track == track for alert in news)
         assert mine * hits + max(mine - 1, 0) * hits <= judged
+
+
+def test_the_check_of_lives_notices_what_is_wrong() -> None:
+    """The twin: a life opened twice, without end, with a gap or on two tracks is caught."""
+    rule = MaskRule(counter(), hits=1, of=1)
+    new, end = *flat(play(rule, [{1: 0.9}])), *rule.finish()
+    _check_lives([new, end])
+    for wrong in (
+        [new, new, end],
+        [new, replace(end, rev=3)],
+        [new, replace(end, track=2)],
+        [new],
+        [end],
+        [replace(new, peak=1.0), end],
+    ):
+        with pytest.raises(AssertionError):
+            _check_lives(wrong)

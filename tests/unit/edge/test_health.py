@@ -27,7 +27,9 @@ def codes(health: Health) -> list[tuple[str, str | None]]:
 
 def make_health(*cameras: str, synced: bool = True) -> Health:
     """Of cameras that are fine, with a clock that is as said."""
-    health = Health(cameras or ("c1",), max_rows=100, max_bytes=1000, is_clock_synced=lambda: synced)
+    health = Health(
+        cameras or ("c1",), max_rows=100, max_bytes=1000, is_clock_synced=lambda: synced
+    )
     for camera in health.cameras.values():
         camera.opened(live=True)
     return health
@@ -68,7 +70,8 @@ def test_a_heartbeat_grows_old_and_may_be_excused(monkeypatch: pytest.MonkeyPatc
 
 def test_an_absent_camera_degrades() -> None:
     """A lost camera is ``cam_absent`` with the error's text until it is opened again, and counts as
-    a reconnect."""
+    a reconnect.
+    """
     health = make_health("a", "b")
     health.cameras["b"].lost("camera 'b': no such device")
     assert codes(health) == [("cam_absent", "b")]

@@ -99,7 +99,7 @@ def test_a_stale_frame_is_not_judged() -> None:
 def test_without_a_limit_old_frames_are_judged() -> None:
     """The twin: a file has no ``max_age_ms``, so the same frame is judged."""
     rig = Rig(max_age_ms=None)
-    rig.judge(make_frame(sequence=0, captured_ns=time.monotonic_ns() - 3_600_000_000_000))
+    rig.judge(make_frame(sequence=0, captured_ns=time.monotonic_ns() - 1_100_000_000))
     assert rig.tracker.seen == [0]
 
 
@@ -119,13 +119,15 @@ def test_nonfinite_outputs_are_counted_and_skipped() -> None:
 
 def test_a_failing_engine_ends_the_worker_and_leaves_no_gap() -> None:
     """EngineError comes out of the stage; the other worker's frames are judged to the end."""
-    done = threading.Event()
+    failing, done = threading.Event(), threading.Event()
 
     def fail(frame: Frame) -> None:
+        failing.set()
         done.wait(5)
         raise EngineError("delegate lost")
 
     def work(frame: Frame) -> None:
+        failing.wait(5)
         done.set()
 
     rig = Rig(FakeTask(fail), FakeTask(work))

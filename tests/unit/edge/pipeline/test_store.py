@@ -23,7 +23,7 @@ def take(rig: OutboxRig, count: int) -> list[Row]:
     rows: list[Row] = []
 
     def more() -> bool:
-        row = rig.store.next_row()
+        row = rig.store.rows.next_row()
         if row is not None:
             rows.append(row)
         return len(rows) >= count
@@ -83,7 +83,7 @@ def test_rows_come_out_in_order_and_go_when_acknowledged(rig: OutboxRig) -> None
     with rig.running() as store:
         for n in range(200):
             store.put(alert_message(n))
-        store.serve()
+        store.rows.serve()
         rows = take(rig, 150)
         assert numbers(rows) == list(range(150))
         for row in rows[:120]:
@@ -94,7 +94,7 @@ def test_rows_come_out_in_order_and_go_when_acknowledged(rig: OutboxRig) -> None
 def test_a_new_row_is_announced(rig: OutboxRig) -> None:
     """While served, the publish thread is woken for a message that comes later."""
     with rig.running() as store:
-        store.serve()
+        store.rows.serve()
         store.put(alert_message(1))
         wait_until(lambda: rig.news)
         assert numbers(take(rig, 1)) == [1]
@@ -105,13 +105,13 @@ def test_after_a_reconnect_everything_unacknowledged_comes_again_in_order(rig: O
     with rig.running() as store:
         for n in range(50):
             store.put(alert_message(n))
-        store.serve()
+        store.rows.serve()
         rows = take(rig, 20)
         for row in rows[:5]:
             store.ack(row, no_subscriber=False)
-        store.suspend(rows[5:])
-        assert store.next_row() is None
-        store.serve()
+        store.rows.suspend(rows[5:])
+        assert store.rows.next_row() is None
+        store.rows.serve()
         assert numbers(take(rig, 45)) == list(range(5, 50))
 
 
@@ -120,12 +120,12 @@ def test_nothing_is_offered_twice_while_it_is_out(rig: OutboxRig) -> None:
     with rig.running() as store:
         for n in range(10):
             store.put(alert_message(n))
-        store.serve()
+        store.rows.serve()
         out = take(rig, 4)
-        store.serve()
+        store.rows.serve()
         assert numbers(take(rig, 6)) == list(range(4, 10))
-        store.release(out[1])
-        store.serve()
+        store.rows.release(out[1])
+        store.rows.serve()
         assert numbers(take(rig, 1)) == [1]
 
 
@@ -135,10 +135,10 @@ def test_parked_topics_are_passed_over(rig: OutboxRig) -> None:
         for n in range(300):
             store.put(alert_message(n))
         store.put(alert_message(1000, camera="c2"))
-        store.serve(parked=frozenset({ALERTS}))
+        store.rows.serve(parked=frozenset({ALERTS}))
         assert numbers(take(rig, 1)) == [1000]
         wait_until(lambda: store.drained)
-        store.serve()
+        store.rows.serve()
         assert numbers(take(rig, 300)) == list(range(300))
 
 
@@ -147,7 +147,7 @@ def test_a_buried_row_goes_to_the_dead_letters(rig: OutboxRig) -> None:
     with rig.running() as store:
         store.put(alert_message(1))
         store.put(alert_message(2))
-        store.serve()
+        store.rows.serve()
         store.bury(take(rig, 1)[0], "too large")
         assert numbers(take(rig, 1)) == [2]
     assert rig.stored() == [2]
@@ -158,7 +158,7 @@ def test_no_subscriber_is_counted(rig: OutboxRig) -> None:
     """An acknowledgement with reason 16 deletes the row and is counted (F43)."""
     with rig.running() as store:
         store.put(alert_message(1))
-        store.serve()
+        store.rows.serve()
         store.ack(take(rig, 1)[0], no_subscriber=True)
     assert rig.stored() == []
     assert rig.health.status(0).no_subscriber == 1
@@ -231,7 +231,8 @@ def test_a_disk_that_fails_and_recovers_loses_nothing(
     sick_rig: OutboxRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While writes fail messages wait in memory and ``disk_full`` is a reason; then all are stored
-    in order and the reason goes (F59)."""
+    in order and the reason goes (F59).
+    """
     failures = itertools.chain([False, True, True, True], itertools.repeat(False))
     monkeypatch.setattr(SickOutbox, "sick", staticmethod(lambda: next(failures)))
     with sick_rig.running() as store:
@@ -242,7 +243,7 @@ def test_a_disk_that_fails_and_recovers_loses_nothing(
         wait_until(lambda: [r.code for r in sick_rig.health.reasons()] == ["disk_full"])
         wait_until(lambda: store.accepted == 40)
         wait_until(lambda: not sick_rig.health.reasons())
-        store.serve()
+        store.rows.serve()
         assert numbers(take(sick_rig, 40)) == list(range(40))
     assert sick_rig.stored() == list(range(40))
 
@@ -263,8 +264,8 @@ def test_rows_of_a_replaced_database_are_never_deleted_by_old_acks(
     """After the file was replaced, an acknowledgement of the old row 1 leaves the new row 1."""
     with rig.running() as store:
         store.put(alert_message(1))
-        store.serve()
+        store.rows.serve()
         old = take(rig, 1)[0]
-        store._out.clear()  # what recovery does when the epoch has changed
+        store.rows.restart(replaced=True)  # what recovery does when the epoch has changed
         store.ack(old, no_subscriber=False)
     assert rig.stored() == [1]

@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.errors import BrokerRefused, BrokerUnreachable, ConfigError, SinkError
 from edge.protocols import Connected, Delivered, Disconnected, Received, Refused
@@ -102,6 +104,22 @@ def test_broker_killed_and_back(new_sink: NewSink, broker: Broker) -> None:
         subscriber.wait_for(lambda messages: any(m.text == "after" for m in messages))
         assert [m.text for m in subscriber.messages] == ["after"]
         assert sink.unknown_acks == 0
+
+
+def test_paho_alone_sends_again(broker: Broker) -> None:
+    """The twin: paho with its own queue, which we do not use, sends an old message again."""
+    with Subscriber(broker.port, "t", client_id="keeper") as subscriber:
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id="alone")
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        client.publish("t", "before", qos=1).wait_for_publish(10.0)
+        broker.pause()
+        client.publish("t", "in flight", qos=1)
+        broker.kill()
+        broker.start()
+        subscriber.wait_for(lambda messages: [m.text for m in messages][1:] == ["in flight"])
+        client.disconnect()
+        client.loop_stop()
 
 
 def test_never_two_connects_within_a_second(new_sink: NewSink, tmp_path: Path) -> None:

@@ -80,6 +80,8 @@ def test_an_unknown_scheme_names_the_nearest(uri: str, nearest: str) -> None:
         ("file:clip.gif?fps=nan", "not a number"),
         ("file:clip.gif?pace=slow", "pace = 'slow' is not one of real, fast"),
         ("file://clip.gif", "names another machine"),
+        ("file:", "names no file"),
+        ("file://?loop=0", "names no file"),
         ("file:///a%00b", "NUL"),
         ("file:///a%ffb", "cannot be read"),
         ("v4l2://video0", "needs the path of a device"),

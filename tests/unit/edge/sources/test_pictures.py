@@ -118,12 +118,12 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     path.write_bytes(png_header(20_000, 15_000))
     source = open_source(str(path), camera="door")
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = time.monotonic()
+    began = time.process_time()
 
     with pytest.raises(UnsupportedSource, match="20000 × 15000 pixels, allowed are 16777216"):
         source.open()
 
-    assert time.monotonic() - began < 0.05
+    assert time.process_time() - began < 0.05
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 5 * 1024
 
 

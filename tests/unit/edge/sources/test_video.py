@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,11 @@ from edge.errors import FrameCorrupt, SourceUnavailable, UnsupportedSource
 from edge.protocols import Source
 from edge.records import Frame
 from edge.sources import open_source
+from edge.sources.video import Video
 from tests.helpers.data import data_dir
 from tests.helpers.media import (
     frames_of,
     number_of,
-    wait_until_due,
     write_gif,
     write_video,
 )
@@ -38,20 +37,23 @@ def test_every_frame_comes_once_and_in_order(tmp_path: Path, suffix: str, code: 
     assert [number_of(frame.image) for frame in frames] == list(range(12))
 
 
+def _shown_s(path: Path) -> list[float]:
+    """When each frame is shown, in seconds since the first."""
+    video = Video(path, "camera 'door'")
+    shown = []
+    while video.advance():
+        assert video.shown_s is not None
+        shown.append(video.shown_s)
+    video.close()
+    return shown
+
+
 def test_a_gif_is_played_by_its_own_delays(tmp_path: Path) -> None:
     """Each picture of a GIF stands as long as the file says, however uneven that is."""
-    source = _opened(write_gif(tmp_path / "clip.gif", [0.05, 0.3, 0.1, 0.05]))
-    due_ns, frames = [], []
-    for frame in frames_of(source):
-        frames.append(frame)
-        due_ns.append(source.due_ns)
+    path = write_gif(tmp_path / "clip.gif", [0.05, 0.3, 0.1, 0.05])
 
-    stands_s = [(due - frame.captured_ns) / 1e9 for due, frame in zip(due_ns, frames, strict=True)]
-
-    # From release to the next one's due time: shorter by as much as the reader came late.
-    for measured, expected in zip(stands_s[:3], [0.05, 0.3, 0.1], strict=True):
-        assert expected - 0.04 <= measured <= expected + 0.001
-    assert [frame.image[0, 0, 0] for frame in frames] == [20, 30, 40, 50]
+    assert _shown_s(path) == pytest.approx([0.0, 0.05, 0.35, 0.45])
+    assert [frame.image[0, 0, 0] for frame in frames_of(_opened(path))] == [20, 30, 40, 50]
 
 
 def test_the_last_picture_of_a_gif_stands_before_it_begins_again(tmp_path: Path) -> None:
@@ -97,26 +99,12 @@ def test_a_reader_that_was_away_is_not_flooded(tmp_path: Path) -> None:
     while time.monotonic_ns() < away_until:
         time.sleep(0.01)
 
-    frames = list(frames_of(source, 4))
+    late = source.read()
+    assert late is not None
 
-    assert all(b.captured_ns - a.captured_ns >= 49_000_000 for a, b in pairwise(frames[1:]))
-
-
-def test_a_reader_that_is_a_little_late_is_made_up_for(tmp_path: Path) -> None:
-    """A delay of less than a frame's time does not add up: the whole clip keeps its length."""
-    source = _opened(write_video(tmp_path / "clip.avi", 9), "?fps=20")
-    taken = []
-    for _ in range(9):
-        wait_until_due(source)
-        late_until = time.monotonic_ns() + 10_000_000
-        while time.monotonic_ns() < late_until:
-            time.sleep(0.001)
-        frame = source.read()
-        assert frame is not None
-        taken.append(frame.captured_ns)
-
-    # 8 steps of 50 ms; 8 × 10 ms more if lateness added up.
-    assert (taken[-1] - taken[0]) / 1e9 < 0.4 + 0.06
+    assert source.due_ns == late.captured_ns
+    source.read()
+    assert source.due_ns >= late.captured_ns + 50_000_000
 
 
 def test_a_video_whose_end_is_missing_loses_one_frame_and_ends(
@@ -206,26 +194,20 @@ def test_a_file_that_vanishes_between_two_rounds_is_unavailable(tmp_path: Path) 
             source.read()
 
 
-def test_a_damaged_time_stamp_does_not_stop_the_station(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No frame is awaited for more than a minute, whatever the file says."""
-    monkeypatch.setattr("edge.sources.file._LONGEST_DELAY_S", 0.02)
-    source = _opened(write_gif(tmp_path / "clip.gif", [600.0, 0.02]))
+def test_a_damaged_time_stamp_does_not_stop_the_station(tmp_path: Path) -> None:
+    """A step of more than a minute is replaced by the one before it."""
+    path = write_gif(tmp_path / "clip.gif", [0.05, 600.0, 0.02, 0.02])
 
-    assert len(list(frames_of(source))) == 2
+    assert _shown_s(path) == pytest.approx([0.0, 0.05, 0.1, 0.12])
 
 
-def test_time_stamps_that_go_back_are_replaced(tmp_path: Path) -> None:
-    """In a bare MPEG-2 stream the last time is 0 and the first is not: the distance between frames
-    stays the same.
+def test_time_stamps_that_are_none_are_replaced(tmp_path: Path) -> None:
+    """In a bare MPEG-2 stream the last time is 0 and, with OpenCV 4, the first are huge negative
+    numbers: the distance between frames stays about the same.
     """
     path = write_video(tmp_path / "clip.m2v", 6, fps=25.0, suffix_code="mpg2")
 
-    frames = list(frames_of(_opened(path)))
-
-    assert len(frames) == 6
-    assert 0.199 <= (frames[-1].captured_ns - frames[0].captured_ns) / 1e9 <= 0.4
+    assert _shown_s(path) == pytest.approx([0.0, 0.04, 0.08, 0.12, 0.16, 0.2], abs=0.004)
 
 
 @pytest.mark.data
@@ -244,4 +226,4 @@ def test_the_real_clips_play_whole_and_in_time(name: str, frames: int, seconds: 
     taken_s = (played[-1].captured_ns - played[0].captured_ns) / 1e9
     assert len(played) == frames
     assert {(frame.width, frame.height) for frame in played} == {(480, 270)}
-    assert seconds - 0.005 <= taken_s <= seconds + 0.5
+    assert seconds - 0.005 <= taken_s <= seconds * 1.5
