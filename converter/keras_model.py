@@ -212,8 +212,8 @@ def _check_hdf5(path: Path) -> None:
 
 def _check(path: Path, model: Any, spec: InputSpec, outputs: Sequence[str]) -> None:
     """The network has the recipe's input and outputs."""
-    if not isinstance(model, keras.Model):
-        raise KerasModelError(f"{path}: holds a {type(model).__name__}, not a model")
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+        raise KerasModelError(f"{path}: holds a {type(model).__name__} without a fixed input")
     if len(model.inputs) != 1:
         raise KerasModelError(f"{path}: takes {len(model.inputs)} inputs, a recipe describes one")
     shape = tuple(model.inputs[0].shape)
@@ -222,8 +222,10 @@ def _check(path: Path, model: Any, spec: InputSpec, outputs: Sequence[str]) -> N
             f"{path}: takes an input of shape {shape}, the recipe says {tuple(spec.shape)}",
             hint="set input.size and input.color of the recipe to those of the training",
         )
+    if len(model.outputs) == len(outputs) == 1:
+        return
     given = list(model.output) if isinstance(model.output, dict) else list(model.output_names)
-    if len(model.outputs) != len(outputs) or (len(outputs) > 1 and set(given) != set(outputs)):
+    if set(given) != set(outputs):
         raise KerasModelError(
             f"{path}: gives the outputs {', '.join(sorted(given))}, "
             f"the recipe names {', '.join(sorted(outputs))}",

@@ -22,6 +22,8 @@ Tensors = Callable[[], Iterator[npt.NDArray[np.float32]]]
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 _FLOATS = frozenset({"FLOAT32", "FLOAT16"})
+_WEIGHT_TYPES = {"float32": ("FLOAT32",), "float16": ("FLOAT16",), "dynamic": ("INT8",)}
+_SMALL = 1024  # dynamic-range quantization leaves fewer weights than this in float
 
 
 class ConversionError(ModelError):
@@ -40,13 +42,27 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator of a model file: its name and the types of its tensors, weights apart."""
+    """One operator of a model file.
+
+    Parameters
+    ----------
+    name
+        As TensorFlow Lite calls it: ``CONV_2D``.
+    types
+        Of the tensors that flow in and out; weights are not among them.
+    weight_type, weights, weight_scales
+        Type and number of its weights, and how many quantization scales they have; empty and 0
+        when it has none.
+    channels
+        Output channels of an operator with weights, else 0.
+    """
 
     name: str
     types: tuple[str, ...]
-    weight_type: str
-    weight_scales: int
-    channels: int
+    weight_type: str = ""
+    weights: int = 0
+    weight_scales: int = 0
+    channels: int = 0
 
 
 def convert(saved_model: Path, variant: VariantName, recipe: Recipe, tensors: Tensors) -> ModelFile:
@@ -127,17 +143,16 @@ def verify(file: ModelFile, recipe: Recipe) -> None:
     for name, spec in (file.inputs | file.outputs).items():
         if spec.dtype != dtype:
             raise ConversionError(f"{what}: tensor {name} is {spec.dtype}, not {dtype}")
-    weighted = [operator for operator in read_operators(file.content) if operator.channels]
-    weights = {operator.weight_type for operator in weighted}
-    match file.variant:
-        case "int8":
-            _verify_int8(file.content)
-        case "dynamic" if weights and "INT8" not in weights:
-            raise ConversionError(f"{what}: no weights are int8, only {sorted(weights)}")
-        case "float16" if weights and weights != {"FLOAT16"}:
-            raise ConversionError(f"{what}: weights are {sorted(weights)}, not FLOAT16")
-        case "float32" if weights and weights != {"FLOAT32"}:
-            raise ConversionError(f"{what}: weights are {sorted(weights)}, not FLOAT32")
+    if file.variant == "int8":
+        return _verify_int8(file.content)
+    for operator in read_operators(file.content):
+        allowed = _WEIGHT_TYPES[file.variant]
+        if operator.weights > _SMALL and operator.weight_type not in allowed:
+            raise ConversionError(
+                f"{what}: the weights of {operator.name} are {operator.weight_type}, "
+                f"not {' or '.join(allowed)}"
+            )
+    return None
 
 
 def _verify_int8(content: bytes) -> None:
@@ -180,9 +195,7 @@ def read_operators(content: bytes) -> list[Operator]:
                 Operator(
                     name,
                     tuple(types[t.type] for t in flowing),
-                    types[weight.type] if weight is not None else "",
-                    _scales(weight),
-                    int(weight.shape[3 if name == "DEPTHWISE_CONV_2D" else 0]) if weight else 0,
+                    *_weight(name, weight, types),
                 )
             )
     return found
@@ -193,10 +206,14 @@ def _has_data(model: Any, tensor: Any) -> bool:
     return data is not None and len(data) > 0
 
 
-def _scales(tensor: Any) -> int:
-    if tensor is None or tensor.quantization is None or tensor.quantization.scale is None:
-        return 0
-    return len(tensor.quantization.scale)
+def _weight(operator: str, tensor: Any, types: dict[int, str]) -> tuple[str, int, int, int]:
+    """Type, number, scales and output channels of an operator's weights."""
+    if tensor is None:
+        return "", 0, 0, 0
+    scale = tensor.quantization.scale if tensor.quantization is not None else None
+    channels = tensor.shape[3 if operator == "DEPTHWISE_CONV_2D" else 0]
+    scales = 0 if scale is None else len(scale)
+    return types[tensor.type], int(np.prod(tensor.shape)), scales, int(channels)
 
 
 def _spec(details: dict[str, Any]) -> TensorSpec:

@@ -67,6 +67,11 @@ class Stage:
         return self._thread.is_alive()
 
     @property
+    def started(self) -> bool:
+        """Whether the thread was ever started."""
+        return self._thread.ident is not None
+
+    @property
     def failure(self) -> BaseException | None:
         """What ended the body, if an exception did."""
         return self._failure
@@ -103,7 +108,7 @@ class Stage:
         StageStuck
             The thread still runs at the deadline.
         """
-        if self._thread.ident is None:
+        if not self.started:
             return
         self._thread.join(max(0.0, deadline - time.monotonic()))
         if self._thread.is_alive():

@@ -56,8 +56,9 @@ class IouTracker:
 
     Parameters
     ----------
-    max_missed
-        Frames in a row that a track lives on without being seen.
+    max_missed, max_unseen_s
+        A track lives on unseen for so many frames in a row or for so many seconds, whichever is
+        longer: the frames serve a camera of one frame a second, the seconds one of thirty.
     min_iou
         Overlap with the predicted box from which on a pair matches.
     gate
@@ -72,13 +73,15 @@ class IouTracker:
     def __init__(
         self,
         *,
-        max_missed: int = 10,
+        max_missed: int = 3,
+        max_unseen_s: float = 1.5,
         min_iou: float = 0.3,
         gate: float = 1.5,
         size_ratio: float = 2.0,
         smoothing: float = 0.6,
     ) -> None:
         self._max_missed = max_missed
+        self._max_unseen_ns = round(max_unseen_s * 1e9)
         self._min_iou = min_iou
         self._gate = gate
         self._size_ratio = size_ratio
@@ -112,7 +115,7 @@ class IouTracker:
                 one.index, one.missed = None, one.missed + 1
             else:
                 one.see(boxes[column], int(order[column]), now_ns, self._smoothing)
-        self._followed = [one for one in self._followed if one.missed <= self._max_missed]
+        self._followed = [one for one in self._followed if self._lives(one, now_ns)]
         for column in sorted(set(range(len(boxes))) - set(pairs.values())):
             new = _Followed(self._next_id, boxes[column], now_ns, index=int(order[column]))
             self._followed.append(new)
@@ -121,6 +124,9 @@ class IouTracker:
             Track(one.id, Box(*(float(v) for v in one.box)), one.index, one.missed)
             for one in self._followed
         )
+
+    def _lives(self, one: _Followed, now_ns: int) -> bool:
+        return one.missed <= self._max_missed or now_ns - one.seen_ns <= self._max_unseen_ns
 
     def _adopt_size(self, header: Header) -> None:
         """Carry what is followed over when the camera changes its resolution."""

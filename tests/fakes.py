@@ -235,13 +235,15 @@ class FakeSink:
 
     # The broker's side, for tests; any thread.
 
-    def acknowledge(self) -> None:
-        """Acknowledge everything in flight."""
+    def acknowledge(self) -> int:
+        """Acknowledge everything in flight; how many messages that was."""
         with self._wake:
+            count = len(self._inflight)
             for token, message in self._inflight.items():
                 self._settle(token, message)
             self._inflight.clear()
             self._wake.notify_all()
+            return count
 
     def connect(self) -> None:
         """The broker takes us."""

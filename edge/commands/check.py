@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge import app, config
-from edge.commands.options import add_config, add_json, add_models, write_json
+from edge.commands.options import add_config, add_json, add_models, quiet_service, write_json
 from edge.contract.bundle import choose_variant, find_bundle, read_choice, search_path
 from edge.contract.golden import check_golden
 from edge.engines import open_engine, runtime_name
@@ -53,17 +53,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Look at configuration, models, cameras, state directory and broker, whatever fails first."""
     findings: list[Finding] = []
-    for finding in _findings(Path(args.config), args.models):
-        findings.append(finding)
-        sys.stdout.write(finding.line + "\n")
-        sys.stdout.flush()
+    with quiet_service(args.verbose):
+        for finding in _findings(Path(args.config), args.models):
+            findings.append(finding)
+            sys.stdout.write(finding.line + "\n")
+            sys.stdout.flush()
     codes = {finding.error.exit_code for finding in findings if finding.error is not None}
     write_json(args.json, {"ok": not codes, "checks": [_report(item) for item in findings]})
     return next((code for code in WORST if code in codes), 0)
 
 
 def _findings(path: Path, models: Path | None) -> Iterator[Finding]:
-    loaded: config.Config | None = None
     try:
         loaded = config.load(path)
         yield Finding("configuration", f"{path}, hash {loaded.fingerprint}")
@@ -78,8 +78,8 @@ def _findings(path: Path, models: Path | None) -> Iterator[Finding]:
         yield _tried(f"camera {camera.id}", partial(_camera, camera))
     if station is not None:
         yield _tried("state directory", partial(_state_dir, station.state_dir))
-    if loaded is not None:
-        yield _tried("broker", partial(_broker, loaded))
+    if station is not None and "mqtt" in valid:
+        yield _tried("broker", partial(_broker, station, valid["mqtt"]))
 
 
 def _tried(name: str, look: Callable[[], str]) -> Finding:
@@ -165,10 +165,11 @@ def _state_dir(path: Path) -> str:
     return f"{path} is writable" if place == path else f"{path} can be made"
 
 
-def _broker(loaded: config.Config) -> str:
-    settings = app.mqtt_settings(loaded)
+def _broker(station: config.Station, mqtt: config.Mqtt) -> str:
+    # Only these two tables are looked at, and others may be wrong.
+    settings = app.mqtt_settings(config.Config.model_construct(station=station, mqtt=mqtt))
     probe(settings)
-    how = "TLS" if loaded.mqtt.tls else "plain TCP"
+    how = "TLS" if mqtt.tls else "plain TCP"
     return f"{settings.host}:{settings.port} answers, MQTT {settings.protocol}, {how}"
 
 

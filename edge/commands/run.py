@@ -89,7 +89,7 @@ class Supervisor:
         if self._clock() - self._pinged >= self._ping_s:
             self._pinged = self._clock()
             notify.watchdog()
-        summary = self._pipeline.summary
+        summary = self._pipeline.reporter.summary
         if summary != self._said:
             self._said = summary
             notify.status(summary)

@@ -135,7 +135,7 @@ def read_golden(path: Path) -> Golden:
         raise BundleNotFound(f"{path}: no golden vectors", hint=_HINT) from error
     except ModelError:
         raise
-    except Exception as error:  # noqa: BLE001  damage surfaces as whatever zipfile or numpy meet
+    except Exception as error:  # damage surfaces as whatever zipfile, zlib or numpy meet
         raise ModelError(f"{path}: cannot be read: {error}", hint=_HINT) from error
     return _grouped(path, arrays)
 

@@ -162,12 +162,19 @@ def _table(values: npt.ArrayLike, columns: int) -> npt.NDArray[np.float64]:
 
 
 def _resize(mask: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
-    if mask.dtype == np.float32:
-        plain, interpolation = mask, cv2.INTER_LINEAR
-    else:
-        plain = mask.astype(np.uint8) if mask.dtype == np.bool_ else mask
-        # INTER_NEAREST rounds towards the first pixel; the exact one keeps pixel centres.
-        interpolation = cv2.INTER_NEAREST_EXACT
-    resized = cv2.resize(np.ascontiguousarray(plain), (width, height), interpolation=interpolation)
+    if mask.dtype != np.float32:
+        return nearest(mask, height, width)
+    resized = cv2.resize(np.ascontiguousarray(mask), (width, height))
     # cv2 drops an axis of length 1.
-    return resized.reshape(height, width, *mask.shape[2:]).astype(mask.dtype, copy=False)
+    return np.asarray(resized).reshape(height, width, *mask.shape[2:])
+
+
+def nearest(image: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
+    """Resize (H, W, ...) of any dtype to (height, width, ...) by the pixel at each centre.
+
+    Not ``cv2.INTER_NEAREST``, which does not keep pixel centres, nor ``cv2.INTER_NEAREST_EXACT``,
+    which in OpenCV 4 reads outside of images longer than 32767 pixels.
+    """
+    rows = (2 * np.arange(height) + 1) * image.shape[0] // (2 * height)
+    columns = (2 * np.arange(width) + 1) * image.shape[1] // (2 * width)
+    return image[rows[:, np.newaxis], columns]

@@ -14,7 +14,8 @@ NONFINITE_LIMIT = 5
 """Outputs with NaN or infinity in a row that make the model a reason."""
 
 STALL_S = 5.0
-"""Seconds without a frame from an open live camera that make it stalled."""
+"""Seconds without a frame from an open live camera that make it stalled, or three intervals of its
+last frames if that is longer."""
 
 _State = Literal["opening", "open", "absent", "ended"]
 
@@ -39,6 +40,7 @@ class CameraHealth:
         self._absence = ""
         self._live = True
         self._last_frame = time.monotonic()
+        self._interval = 0.0
         self._frames_in = self._corrupt = self._stale = self._reconnects = 0
         self._nonfinite = self._nonfinite_row = 0
 
@@ -72,8 +74,11 @@ class CameraHealth:
     def frame_in(self) -> None:
         """A frame came."""
         with self._lock:
+            now = time.monotonic()
+            if self._frames_in:
+                self._interval = now - self._last_frame
             self._frames_in += 1
-            self._last_frame = time.monotonic()
+            self._last_frame = now
 
     def corrupt(self) -> None:
         """A frame could not be decoded; the camera gives frames all the same."""
@@ -122,7 +127,9 @@ class CameraHealth:
             silence = time.monotonic() - self._last_frame
             if self._state == "absent":
                 found.append(Reason("cam_absent", self._absence, self.camera))
-            elif self._state == "open" and self._live and silence > STALL_S:
+            elif (
+                self._state == "open" and self._live and silence > max(STALL_S, 3 * self._interval)
+            ):
                 found.append(Reason("cam_stalled", f"no frame for over {STALL_S:g} s", self.camera))
             if self._nonfinite_row >= NONFINITE_LIMIT:
                 found.append(

@@ -35,7 +35,7 @@ class BrokerHealth:
         return self._duplicates
 
     def connected(self) -> None:
-        """The broker took us; what it refused before may be allowed now."""
+        """The broker took us."""
         with self._lock:
             self._connected, self._absence = True, None
             self._connects += 1

@@ -13,7 +13,8 @@ so that a test can do it step by step.
 
 from edge.pipeline.ids import AlertIds
 from edge.pipeline.judge import Observer
-from edge.pipeline.pipeline import Camera, Description, Pipeline
+from edge.pipeline.parts import Camera, Description
+from edge.pipeline.pipeline import Pipeline
 
 __all__ = [
     "AlertIds",

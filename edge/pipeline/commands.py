@@ -48,9 +48,9 @@ class CommandDesk:
             )
         except CommandRefused as error:
             self._inbox.count_refused(error.code)
-            _log.info("refused: %s", error)
+            _log.debug("refused: %s", error)
             return
         try:
             self._inbox.put(command)
         except CommandRefused as error:  # counted by the inbox itself
-            _log.info("refused: %s", error)
+            _log.debug("refused: %s", error)

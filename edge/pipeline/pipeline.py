@@ -5,27 +5,27 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from edge.errors import StageError, StageStuck
 from edge.health import Health
 from edge.inbox import Inbox
-from edge.mailbox import Mailboxes, Policy
-from edge.messages import StationInfo, encode_availability, encode_info, encode_status
+from edge.mailbox import Mailboxes
+from edge.messages import StationInfo, encode_availability
 from edge.outbox import Outbox
 from edge.pipeline.capture import Capture
 from edge.pipeline.commands import CommandDesk
 from edge.pipeline.ids import AlertIds
 from edge.pipeline.inference import Worker
 from edge.pipeline.judge import Judge, Observer
+from edge.pipeline.parts import Camera, Description
 from edge.pipeline.publish import CLOSE_S, Publisher
+from edge.pipeline.reporter import Reporter
 from edge.pipeline.sealing import Sealer
 from edge.pipeline.store import Store
 from edge.pipeline.watchdog import Watchdog
-from edge.protocols import Rule, Sink, Source, Task, Tracker
-from edge.records import Reason
+from edge.protocols import Sink, Task
 from edge.stage import Stage, stop_all
 
 STOP_S = 5.0
@@ -36,29 +36,6 @@ TICK_S = 0.2
 """Between two looks of the main thread at its threads."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Camera:
-    """What belongs to one camera.
-
-    ``max_age_ms`` is the age at which a live frame is no longer judged; None judges every frame.
-    """
-
-    id: str
-    source: Source
-    policy: Policy
-    tracker: Tracker
-    rule: Rule
-    max_age_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What the retained ``info`` message says of the station, beside its models."""
-
-    versions: Mapping[str, str]
-    hardware: Mapping[str, str]
 
 
 class Pipeline:
@@ -113,13 +90,12 @@ class Pipeline:
     ) -> None:
         self.health = health
         self.inbox = Inbox()
+        self.tasks = tuple(tasks)
+        self._sink = sink
         self._station = replace(station, clock_synced=health.clock_synced)
         self._cameras = cameras
-        self._models = list(dict.fromkeys(task.model for task in tasks))
+        self._models = tuple(dict.fromkeys(task.model for task in tasks))
         self._description = description
-        self._health_interval_s = health_interval_s
-        self._health_due = 0.0
-        self._told: object = None
         self._stopped = False
 
         self.mailboxes = Mailboxes({camera.id: camera.policy for camera in cameras})
@@ -131,6 +107,9 @@ class Pipeline:
             Sealer(station.boot_id, lambda: health.clock_synced),
             station=self._who,
             health=health.broker,
+        )
+        self.reporter = Reporter(
+            health, self.publisher.publish, station=self._who, interval_s=health_interval_s
         )
         self._judges = {camera.id: self._judge(camera, observer) for camera in cameras}
         self._captures = [self._capture(camera) for camera in cameras]
@@ -194,7 +173,11 @@ class Pipeline:
             self._outbox.check()
             if time.monotonic() > deadline:
                 raise StageStuck(f"the outbox was not open after {START_S:g} s")
-        self._announce()
+        if self._description is not None:
+            self.reporter.introduce(self._description, self._models)
+        for camera in self._cameras:
+            self.publisher.publish(encode_availability(False, self._station, camera.id))
+            self._judges[camera.id].announce()
         for stage in (self._publish, *self._workers, *self._captures):
             stage.start()
 
@@ -202,11 +185,6 @@ class Pipeline:
     def ended(self) -> bool:
         """Whether every source is over and every frame of them judged."""
         return not any(worker.alive for worker in self._workers)
-
-    @property
-    def summary(self) -> str:
-        """How the station is, in one line for people."""
-        return one_line(self.health.reasons())
 
     def tick(self) -> bool:
         """Look after the threads and tell the health; False when a heartbeat is not fresh.
@@ -221,11 +199,7 @@ class Pipeline:
         synced = self.health.clock_synced
         if synced != self._station.clock_synced:
             self._station = replace(self._station, clock_synced=synced)
-        reasons = self.health.reasons()
-        codes = [(reason.code, reason.cam) for reason in reasons]
-        if codes != self._told or time.monotonic() >= self._health_due:
-            self._tell_health(changed=codes != self._told)
-            self._told = codes
+        self.reporter.tick()
         return self._watchdog.may_ping()
 
     def stop(self, timeout_s: float = STOP_S) -> None:
@@ -252,14 +226,23 @@ class Pipeline:
             self.mailboxes.discard()
             late += self._late(self._workers, deadline - 0.4 * timeout_s)
         if self._publish.alive:
-            self._tell_health(changed=True)
+            self.reporter.tell()
         self.publisher.drain_until = deadline - 0.1 * timeout_s - CLOSE_S
         for stages in ([self._publish], [self._outbox], self._captures):
             late += self._late(stages, deadline)
+        self._release_unused()
         for stage in self._stages:
             stage.check()
         if late:
             raise late[0]
+
+    def _release_unused(self) -> None:
+        """What a thread would have closed that was never started, since the start failed."""
+        for worker, task in zip(self._workers, self.tasks, strict=True):
+            if not worker.started:
+                task.close()
+        if not self._publish.started:
+            self._sink.close(0.0)
 
     @staticmethod
     def _late(stages: Sequence[Stage], deadline: float) -> list[StageStuck]:
@@ -268,32 +251,6 @@ class Pipeline:
         except StageStuck as error:
             return [error]
         return []
-
-    def _tell_health(self, *, changed: bool) -> None:
-        self._health_due = time.monotonic() + self._health_interval_s
-        status = self.health.status()
-        if changed:
-            level = logging.INFO if status.state == "ok" else logging.WARNING
-            _log.log(level, "health: %s", one_line(status.reasons))
-        self.publisher.publish(
-            encode_status(status, self._station, self._health_interval_s, now=datetime.now(UTC))
-        )
-
-    def _announce(self) -> None:
-        """Fill the slots of everything retained, before the first connect."""
-        if self._description is not None:
-            self.publisher.publish(
-                encode_info(
-                    self._station,
-                    versions=self._description.versions,
-                    hardware=self._description.hardware,
-                    models=self._models,
-                    now=datetime.now(UTC),
-                )
-            )
-        for camera in self._cameras:
-            self.publisher.publish(encode_availability(False, self._station, camera.id))
-            self._judges[camera.id].announce()
 
     def _who(self) -> StationInfo:
         return self._station
@@ -337,13 +294,3 @@ class Pipeline:
             health=self.health,
         )
         return Stage(f"inference:{number}", worker.run)
-
-
-def one_line(reasons: Sequence[Reason]) -> str:
-    """The state of a station for people: ``ok``, or everything that is not well."""
-    if not reasons:
-        return "ok"
-    return "; ".join(
-        f"{reason.code}{f' ({reason.cam})' if reason.cam else ''}: {reason.detail}"
-        for reason in reasons
-    )

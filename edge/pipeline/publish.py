@@ -129,7 +129,7 @@ class Publisher:
         finally:
             farewell = encode_availability(False, self._station())
             self._sink.close(CLOSE_S, farewell)
-            self._store.rows.suspend([item for item in self._inflight.values() if isinstance(item, Row)])
+            self._store.rows.suspend(self._rows_in_flight())
 
     def _may_leave(self) -> bool:
         if time.monotonic() >= self.drain_until:
@@ -235,13 +235,16 @@ class Publisher:
     def _part(self, reason: str) -> None:
         if self._connected or not self._tried:
             _log.warning("broker: not connected: %s", reason)
-        rows = [item for item in self._inflight.values() if isinstance(item, Row)]
+        rows = self._rows_in_flight()
         with self._lock:
             self._connected, self._tried = False, True
             self._transient.clear()
         self._inflight.clear()
         self._store.rows.suspend(rows)
         self._health.disconnected(reason, len(rows))
+
+    def _rows_in_flight(self) -> list[Row]:
+        return [item for item in self._inflight.values() if isinstance(item, Row)]
 
     def _delivered(self, token: int, reason: int) -> None:
         item = self._inflight.pop(token, None)

@@ -14,6 +14,7 @@ import time
 from collections import deque
 
 from edge.errors import BrokerUnreachable, ConfigError
+from edge.sinks import mqtt_errors
 from edge.sinks.mqtt_settings import MqttSettings
 
 
@@ -166,10 +167,7 @@ class Dial:
                 f"{address}: connection refused", hint="is the broker running, on that port?"
             )
         if isinstance(error, TimeoutError):
-            return BrokerUnreachable(
-                f"{address}: no answer within {self._timeout_s:g} s",
-                hint="check the address, the cable and the firewall",
-            )
+            return mqtt_errors.unanswered(self._settings, self._timeout_s)
         if isinstance(error, ssl.SSLCertVerificationError):
             return BrokerUnreachable(
                 f"{address}: certificate verify failed: {error.verify_message}",

@@ -324,10 +324,9 @@ def probe(settings: MqttSettings, timeout_s: float = 5.0) -> None:
                     return
                 if sink.last_error is not None:
                     raise sink.last_error
-        raise BrokerUnreachable(
-            f"{settings.address}: no answer within {timeout_s:g} s",
-            hint="check the address, the cable and the firewall",
-        )
+        if sink._link is not None:
+            raise mqtt_errors.silent(settings)
+        raise mqtt_errors.unanswered(settings, timeout_s)
     finally:
         sink.close(1.0)
 

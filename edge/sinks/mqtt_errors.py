@@ -8,7 +8,15 @@ from edge.sinks.mqtt_settings import MqttSettings
 
 TAKEN_OVER = 0x8E
 _KEEP_ALIVE = 141  # paho's own code for a broker that no longer answers pings
-_NOT_MQTT_HINT = "is this the broker's port, and TLS on both sides or on none?"
+_NOT_MQTT_HINT = "is this the broker's port, TLS on both sides or on none, MQTT 5 known there?"
+
+
+def unanswered(settings: MqttSettings, timeout_s: float) -> BrokerUnreachable:
+    """Nobody at the address answered in time."""
+    return BrokerUnreachable(
+        f"{settings.address}: no answer within {timeout_s:g} s",
+        hint="check the address, the cable and the firewall",
+    )
 
 
 def silent(settings: MqttSettings) -> BrokerUnreachable:

@@ -25,17 +25,20 @@ Case = tuple[Engine, Bundle, str]
 
 @pytest.fixture(params=[LiteRTEngine, ReplayEngine], ids=["litert", "replay"])
 def open_one(request: pytest.FixtureRequest) -> Open:
+    """Each engine's class."""
     opener: Open = request.param
     return opener
 
 
 @pytest.fixture(params=["float32", "int8"])
 def variant(request: pytest.FixtureRequest) -> str:
+    """A variant with and one without quantization."""
     return str(request.param)
 
 
 @pytest.fixture(params=[BLOB_DETECTOR, TINT_CLASSIFIER], ids=lambda path: path.name)
 def case(request: pytest.FixtureRequest, open_one: Open, variant: str) -> Iterator[Case]:
+    """An open engine, its bundle and variant."""
     folder: Path = request.param
     bundle = load_bundle(folder)
     engine = open_one(bundle, variant)
@@ -66,9 +69,7 @@ def test_outputs_have_the_manifests_names_shapes_and_dtypes(case: Case, count: i
     """Every output by its name, N along axis 0, in the model's dtype; no other output."""
     engine, bundle, variant = case
     outputs = engine.infer(_tensors(bundle, variant, count))
-    assert {
-        name: (array.dtype.name, array.shape) for name, array in outputs.items()
-    } == {
+    assert {name: (array.dtype.name, array.shape) for name, array in outputs.items()} == {
         name: (spec.dtype, (count, *spec.shape[1:]))
         for name, spec in bundle.variant(variant).outputs.items()
     }

@@ -48,7 +48,7 @@ def assert_complete(alerts: Sequence[dict[str, Any]]) -> None:
 
 
 def test_alerts_arrive_at_a_subscriber(tmp_path: Path, broker: Broker) -> None:
-    """Files to their end: life cycles complete, valid, in order, contiguous; then offline; exit 0."""
+    """Files to their end: life cycles complete, valid, in order; then offline; exit code 0."""
     with Subscriber(broker.port, "linesight/#") as subscriber:
         cameras = {"door": FINITE, "hall": f"{FINITE}&seed=7"}
         text = config_text(tmp_path / "state", broker.port, cameras, workers=2)
@@ -121,7 +121,9 @@ def test_sigterm_ends_the_service_without_a_broker(tmp_path: Path, broker: Broke
 
 
 @pytest.mark.parametrize("moment_s", [0.05, 0.4, 0.8])
-def test_sigterm_during_the_start_and_twice(tmp_path: Path, broker: Broker, moment_s: float) -> None:
+def test_sigterm_during_the_start_and_twice(
+    tmp_path: Path, broker: Broker, moment_s: float
+) -> None:
     """Whenever the signal comes, and however often, the process ends soon (F74)."""
     text = config_text(tmp_path / "state", broker.port, {"door": PLAYFUL + "&live=1"})
     with Station(tmp_path, text) as station:

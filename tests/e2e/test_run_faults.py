@@ -25,7 +25,9 @@ def accepted(state_dir: Path) -> int:
     """How many alerts the outbox ever took on the topic; while no station runs."""
     database = sqlite3.connect(state_dir / "outbox.db")
     try:
-        row = database.execute("SELECT value FROM meta WHERE key = ?", (f"seq:{ALERTS}",)).fetchone()
+        row = database.execute(
+            "SELECT value FROM meta WHERE key = ?", (f"seq:{ALERTS}",)
+        ).fetchone()
         return int(row[0]) if row else 0
     finally:
         database.close()
@@ -52,7 +54,8 @@ def test_a_broker_that_comes_late_gets_everything_in_order(tmp_path: Path) -> No
 
 def test_kill_loses_nothing_that_was_accepted(tmp_path: Path) -> None:
     """Killed four times, twice with and twice without a broker, and started again each time: the
-    subscriber has every accepted alert, in order but for repetitions (F71)."""
+    subscriber has every accepted alert, in order but for repetitions (F71).
+    """
     state = tmp_path / "state"
     broker = Broker(tmp_path, durable=True)
     text = config_text(state, broker.port, {"door": LIVE})

@@ -20,15 +20,23 @@ CONTEXT = SealContext("boot", clock_synced=True, connected_since_mono_ns=0, wall
 def drain(outbox: Outbox, sink: MqttSink, broker: Broker, *, early: bool) -> None:
     """Send every row as the publish thread does, while the broker is killed three times.
 
+    Each time ten messages are on the way: written to the socket, not yet read by the broker.
     ``early`` breaks the guarantee: a row is deleted when it is sent, not when it is acknowledged.
     """
     kills = [ROWS // 4, ROWS // 2, 3 * ROWS // 4]
     sent = after = 0
+    connected = False
     in_flight: dict[int, int] = {}
     deadline = time.monotonic() + 60.0
     sink.open()
     while outbox.counters().rows and time.monotonic() < deadline:
-        for row in outbox.peek(10, after):
+        due = bool(kills) and sent >= kills[0]
+        kill = due and connected and not in_flight
+        if kill:
+            kills.pop(0)
+            broker.settle()
+            broker.pause()
+        for row in [] if due and not kill else outbox.peek(10, after):
             token = sink.send(replace(row.message, payload=seal(row, CONTEXT)))
             if token is None:
                 break
@@ -37,14 +45,14 @@ def drain(outbox: Outbox, sink: MqttSink, broker: Broker, *, early: bool) -> Non
             sent += 1
             if early:
                 outbox.ack([row.row])
-        if kills and sent >= kills[0]:
-            kills.pop(0)
+        if kill:
             broker.restart()
         for event in sink.poll(0.2):
             match event:
                 case Delivered():
                     outbox.ack([in_flight.pop(event.token)])
                 case Connected() | Disconnected():
+                    connected = isinstance(event, Connected)
                     in_flight.clear()
                     after = 0
     assert not kills

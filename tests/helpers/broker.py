@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import shutil
 import signal
 import socket
@@ -60,7 +61,8 @@ class Broker:
     lines
         More lines of mosquitto.conf. Anonymous clients are allowed unless a line says otherwise.
     durable
-        Write every change to disk at once, so that nothing acknowledged is lost by ``kill``.
+        Write every change to disk in the loop that acknowledged it. mosquitto writes after it
+        acknowledges: ``settle`` before ``kill`` when nothing acknowledged may be lost.
     """
 
     def __init__(
@@ -118,9 +120,20 @@ class Broker:
         self.kill()
         self.start()
 
+    def settle(self) -> None:
+        """Wait until what it has acknowledged so far is on its disk (with ``durable``).
+
+        A request that is answered now was read by a later turn of its loop, and every turn ends
+        with writing.
+        """
+        with Subscriber(self.port):
+            pass
+
     def pause(self) -> None:
-        """Stop its clock: connections stay open, nothing answers."""
+        """Stop its clock: connections stay open, nothing answers. It stands when this returns."""
         self._signal(signal.SIGSTOP)
+        if self._process is not None:
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Undo ``pause``."""

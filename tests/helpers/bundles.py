@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -28,3 +29,10 @@ def edit_manifest(path: Path, fn: Callable[[dict[str, Any]], object]) -> None:
     data = json.loads(file.read_text(encoding="utf-8"))
     fn(data)
     file.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+
+def exchange_model(path: Path, variant: str, content: bytes) -> None:
+    """Put another model file into the bundle in the folder ``path``, with a hash that fits."""
+    (path / f"model.{variant}.tflite").write_bytes(content)
+    facts = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    edit_manifest(path, lambda data: data["variants"][variant].update(facts))

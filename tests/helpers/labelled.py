@@ -66,7 +66,6 @@ def _paint(image: Image, x: int, y: int, side: int, label: str, rng: np.random.G
     center, axes = (x + side // 2, y + side // 2), (side // 2, side // 2)
     cv2.ellipse(image, center, axes, 0, 0, 360, color, -1)
     # Noise within the face keeps the crops apart from each other.
+    noise = cv2.resize(rng.uniform(-30, 30, (4, 4)).astype(np.float32), (side, side))
     patch = image[y : y + side, x : x + side]
-    noise = rng.integers(-30, 31, (4, 4, 1)).repeat(side, 0).repeat(side, 1)
-    noise = cv2.resize(noise[::side, ::side].astype(np.float32), (side, side))[..., np.newaxis]
-    patch[...] = np.clip(patch + noise, 0, 255).astype(np.uint8)
+    patch[...] = np.clip(patch + noise[..., np.newaxis], 0, 255).astype(np.uint8)

@@ -18,6 +18,7 @@ Params = tuple[str, float, int]
 
 @st.composite
 def parameters(draw: st.DrawFn) -> Params:
+    """A dtype with a scale and a zero point that fit it."""
     dtype = draw(st.sampled_from(["uint8", "int8", "int16"]))
     limits = np.iinfo(dtype)
     scale = draw(st.floats(1e-6, 1e3))
@@ -27,7 +28,8 @@ def parameters(draw: st.DrawFn) -> Params:
 @given(parameters(), st.floats(0, 1))
 def test_error_is_at_most_half_a_step_inside_the_range(params: Params, where: float) -> None:
     """A number between the smallest and the largest that the tensor can hold comes back within
-    scale / 2."""
+    scale / 2.
+    """
     dtype, scale, zero_point = params
     limits = np.iinfo(dtype)
     low, high = ((limit - zero_point) * scale for limit in (int(limits.min), int(limits.max)))

@@ -63,7 +63,8 @@ def test_letterbox_keeps_the_shape_and_stays_inside(
     image: tuple[int, int], model: tuple[int, int]
 ) -> None:
     """The picture lies inside the input, touches it on one side at least, is centred to half a
-    pixel, and its sides keep their ratio to half a model pixel."""
+    pixel, and its sides keep their ratio to half a model pixel.
+    """
     transform = _fit(image, model, "letterbox")
     inner = np.array([transform.inner_height, transform.inner_width])
     assert (inner >= 1).all()
@@ -86,7 +87,8 @@ def test_what_the_resize_moves_the_transform_moves_back(
     image: tuple[int, int], model: tuple[int, int], mode: str, at: tuple[float, float]
 ) -> None:
     """A bright square, found again by its centre of mass in the tensor, is within half a pixel
-    (of the coarser of both grids) of where it was painted."""
+    (of the coarser of both grids) of where it was painted.
+    """
     spec = input_spec(*model, mode=mode, interpolation="area", pad=0, mean=0.0, std=255.0)
     height, width = image
     side = 12
@@ -108,7 +110,8 @@ def test_what_the_resize_moves_the_transform_moves_back(
 
 def test_a_shifted_map_would_be_caught() -> None:
     """The twin: without the half-pixel convention the square comes back more than half a pixel off
-    when a picture is enlarged."""
+    when a picture is enlarged.
+    """
     spec = input_spec(96, 96, interpolation="nearest", mean=0.0, std=255.0)
     picture = np.zeros((12, 12, 3), np.uint8)
     picture[4:8, 4:8] = 255

@@ -23,7 +23,7 @@ _FRAMES = st.lists(st.lists(_FACE, max_size=5), max_size=12)
 @given(_FRAMES)
 def test_ids_are_never_used_again(frames: list[list[Face]]) -> None:
     """Ids count up from 1; one that has gone does not come back; rows are matched one to one."""
-    tracker = IouTracker(max_missed=1)
+    tracker = IouTracker(max_missed=1, max_unseen_s=0.1)
     gone: set[int] = set()
     before: set[int] = set()
     newest = 0

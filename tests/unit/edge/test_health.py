@@ -97,6 +97,12 @@ def test_a_silent_live_camera_is_stalled(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [reason.code for reason in camera.reasons()] == ["cam_stalled"]
     camera.frame_in()
     assert camera.reasons() == []
+    now[0] += 8
+    camera.frame_in()
+    now[0] += 23
+    assert camera.reasons() == []  # within three intervals of 8 s
+    now[0] += 2
+    assert [reason.code for reason in camera.reasons()] == ["cam_stalled"]
     camera.opened(live=False)
     now[0] += 60
     assert camera.reasons() == []

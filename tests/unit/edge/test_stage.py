@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -11,9 +12,23 @@ from edge.errors import EngineError, StageFailed, StageStuck
 from edge.stage import Stage, stop_all
 
 
+def sleep(stage: Stage) -> None:
+    """Wait a minute, or for the stop."""
+    stage.wait(60)
+
+
+def until(event: threading.Event) -> Callable[[Stage], None]:
+    """A body that no stop can end."""
+
+    def body(stage: Stage) -> None:
+        event.wait(60)
+
+    return body
+
+
 def test_a_waiting_stage_stops_at_once() -> None:
     """Sleeping is the cancellation point: a stage that waits a minute ends when asked to."""
-    stage = Stage("sleeper", lambda s: s.wait(60) and None)
+    stage = Stage("sleeper", sleep)
     stage.start()
     began = time.monotonic()
     stop_all([stage], began + 5)
@@ -24,7 +39,7 @@ def test_a_waiting_stage_stops_at_once() -> None:
 def test_a_stage_that_will_not_end_is_stuck() -> None:
     """A late join names the thread; the stage can be joined later all the same."""
     release = threading.Event()
-    stage = Stage("capture:door", lambda s: release.wait(60) and None)
+    stage = Stage("capture:door", until(release))
     stage.start()
     with pytest.raises(StageStuck, match="capture:door"):
         stop_all([stage], time.monotonic() + 0.05)
@@ -51,8 +66,8 @@ def test_all_are_told_before_any_is_joined() -> None:
 def test_one_stuck_stage_does_not_keep_the_others_alive() -> None:
     """Every stage is stopped and joined, and then the stuck ones are named."""
     release = threading.Event()
-    stuck = Stage("stuck", lambda s: release.wait(60) and None)
-    good = Stage("good", lambda s: s.wait(60) and None)
+    stuck = Stage("stuck", until(release))
+    good = Stage("good", sleep)
     for stage in (stuck, good):
         stage.start()
     with pytest.raises(StageStuck, match="thread stuck did"):

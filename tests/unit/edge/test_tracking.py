@@ -74,7 +74,7 @@ def test_a_gap_in_time_moves_the_prediction_on() -> None:
 
 def test_missed_frames_keep_the_id_up_to_the_limit() -> None:
     """A face that is not seen for max_missed frames comes back with its id and its last box."""
-    tracker = IouTracker(max_missed=3)
+    tracker = IouTracker(max_missed=3, max_unseen_s=0.0)
     tracker.update(observed(0, 0.0, [_face(100)]))
     for sequence in (1, 2, 3):
         (track,) = tracker.update(observed(sequence, sequence / 10))
@@ -84,9 +84,19 @@ def test_missed_frames_keep_the_id_up_to_the_limit() -> None:
     assert (track.id, track.index, track.missed) == (1, 0, 0)
 
 
+def test_many_missed_frames_in_a_short_time_keep_the_id() -> None:
+    """At 30 frames per second a face may be unseen for a second and keeps its id."""
+    tracker = IouTracker(max_missed=3, max_unseen_s=1.5)
+    tracker.update(observed(0, 0.0, [_face(100)]))
+    for sequence in range(1, 31):
+        tracker.update(observed(sequence, sequence / 30))
+    (track,) = tracker.update(observed(31, 31 / 30, [_face(100)]))
+    assert track.id == 1
+
+
 def test_a_track_missed_too_long_is_dropped() -> None:
-    """One frame more than max_missed and the face comes back as somebody else."""
-    tracker = IouTracker(max_missed=3)
+    """Beyond both limits, frames and seconds, the face comes back as somebody else."""
+    tracker = IouTracker(max_missed=3, max_unseen_s=0.3)
     tracker.update(observed(0, 0.0, [_face(100)]))
     for sequence in (1, 2, 3):
         tracker.update(observed(sequence, sequence / 10))

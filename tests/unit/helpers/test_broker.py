@@ -24,6 +24,7 @@ def test_restart_keeps_the_session(tmp_path: Path) -> None:
             pass
         with Subscriber(broker.port) as publisher:
             publisher.publish("a", b"kept")
+        broker.settle()
         broker.restart()
         with Subscriber(broker.port, "a", client_id="keeper") as subscriber:
             assert subscriber.wait_for(lambda messages: len(messages) == 1)[0].text == "kept"

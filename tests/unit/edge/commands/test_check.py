@@ -92,6 +92,7 @@ def test_everything_wrong_comes_at_once(site: Site, tmp_path: Path) -> None:
         "model mask_classifier",
         "camera c1",
         "state directory",
+        "broker",
     ]
     assert "did you mean 'raise_at'?" in found[0]
     assert "sha256 mismatch" in found[2]
@@ -99,7 +100,7 @@ def test_everything_wrong_comes_at_once(site: Site, tmp_path: Path) -> None:
     assert done.returncode == 78
     report = json.loads((tmp_path / "check.json").read_text())
     assert report["ok"] is False
-    assert {item.get("exit_code") for item in report["checks"]} == {None, 78}
+    assert {item.get("exit_code") for item in report["checks"]} == {None, 69, 78}
 
 
 def test_golden_vectors_are_replayed(site: Site) -> None:

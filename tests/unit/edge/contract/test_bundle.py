@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,13 +74,16 @@ def test_an_absent_variant_lists_those_there_are() -> None:
         load_bundle(BLOB_DETECTOR).read_variant("float16")
 
 
+def _update(facts: dict[str, str], data: dict[str, Any]) -> None:
+    data.update(facts)
+
+
 def test_the_first_place_wins(tmp_path: Path) -> None:
     """The order of the search is the order of the places."""
     first, second = tmp_path / "first", tmp_path / "second"
-    for place, version in ((first, "7"), (second, "8")):
+    for place, facts in ((first, {"version": "7"}), (second, {"version": "8"})):
         place.mkdir()
-        folder = copy_bundle(place, BLOB_DETECTOR)
-        edit_manifest(folder, lambda data, version=version: data.update(version=version))
+        edit_manifest(copy_bundle(place, BLOB_DETECTOR), partial(_update, facts))
     assert find_bundle("blob_detector", [tmp_path, first, second]).manifest.version == "7"
     assert find_bundle("blob_detector", [second, first]).path == second / "blob_detector"
 

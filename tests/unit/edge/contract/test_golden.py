@@ -58,7 +58,9 @@ def test_noise_for_a_large_input_compresses(tmp_path: Path) -> None:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     """Images and outputs come back under their variant, image and name, bit for bit."""
     images = golden_inputs(SHAPE, 1, 2)
-    outputs = {"int8": [{"a": np.full((1, 2), i, np.int8), "b": np.ones((1, 1))} for i in (3, 4)]}
+    outputs: dict[str, list[Mapping[str, Array]]] = {
+        "int8": [{"a": np.full((1, 2), i, np.int8), "b": np.ones((1, 1))} for i in (3, 4)]
+    }
     file = tmp_path / "golden.npz"
     write_golden(file, images, outputs)
     golden = read_golden(file)
@@ -110,9 +112,7 @@ def test_equal_outputs_pass() -> None:
 def test_one_step_passes_and_two_do_not() -> None:
     """An integer output may be one step off; the error names output, image and difference."""
     bundle = load_bundle(BLOB_DETECTOR)
-    report = check_golden(
-        bundle, "int8", _as_stored(bundle, "int8", _at("score", lambda v: v + 1))
-    )
+    report = check_golden(bundle, "int8", _as_stored(bundle, "int8", _at("score", lambda v: v + 1)))
     assert report.differences["score"] == 1
     with pytest.raises(
         GoldenMismatch, match="output score, golden image 0: differs by 2 steps, allowed 1"
@@ -160,7 +160,7 @@ def test_another_shape_or_dtype_is_a_mismatch(
 
 def test_a_missing_output_is_a_mismatch() -> None:
     """An engine that leaves an output out does not pass."""
-    with pytest.raises(GoldenMismatch, match="output scores.*does not give it"):
+    with pytest.raises(GoldenMismatch, match=r"output scores.*does not give it"):
         check_golden(load_bundle(TINT_CLASSIFIER), "int8", lambda _: {})
 
 
@@ -178,7 +178,8 @@ def test_other_preprocessing_reaches_the_model_as_another_tensor(
     tmp_path: Path, change: dict[str, Any]
 ) -> None:
     """Swapped channels, another mean, pad or interpolation: the golden images, which are stored
-    before preprocessing, give other tensors than the converter's."""
+    before preprocessing, give other tensors than the converter's.
+    """
     folder = copy_bundle(tmp_path, BLOB_DETECTOR)
     bundle = load_bundle(folder)
     run = _as_stored(bundle, "float32", lambda _, array: array)

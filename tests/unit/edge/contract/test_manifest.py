@@ -44,7 +44,10 @@ FAULTS: list[tuple[Callable[[Json], object], str]] = [
     (lambda d: d.update(name="Face Detector"), "name: String should match"),
     (lambda d: d.update(labels=[]), "labels: "),
     (lambda d: d.update(labels=["face", "face"]), "the same label stands there twice"),
-    (lambda d: d.update(labels=["face", "hand"]), r"shape \(1, 24, 32, 1\), expected \(1, 24, 32, 2"),
+    (
+        lambda d: d.update(labels=["face", "hand"]),
+        r"shape \(1, 24, 32, 1\), expected \(1, 24, 32, 2",
+    ),
     (lambda d: d.update(task="classification"), "decode.kind center does not fit task class"),
     (lambda d: d["decode"].update(stride=8), r"expected \(1, 12, 16, "),
     (lambda d: d["decode"].update(threshold=1.5), "decode.center.threshold: "),

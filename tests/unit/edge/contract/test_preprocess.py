@@ -23,7 +23,8 @@ def _picture(height: int, width: int, seed: int = 0) -> Image:
 @pytest.mark.parametrize("color", ["RGB", "BGR", "GRAY"])
 def test_the_tensor_is_the_normalized_image(color: str, dtype: str) -> None:
     """At the model's own size every value is (pixel - mean) / std, in the order of ``color``,
-    quantized where the tensor is."""
+    quantized where the tensor is.
+    """
     spec = input_spec(color=color, mean=100.0, std=64.0)
     target = tensor_spec(spec, dtype)
     image = _picture(spec.height, spec.width)
@@ -138,7 +139,7 @@ def test_an_out_that_does_not_fit_is_refused(fault: str) -> None:
         preprocessor.prepare([_picture(24, 32)], out)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (1, 40000), (3, 2)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (1, 40_000), (1_000_000, 1), (3, 2)])
 @pytest.mark.parametrize("mode", ["stretch", "letterbox"])
 @pytest.mark.parametrize("interpolation", ["nearest", "linear", "area"])
 def test_odd_sizes_work(size: tuple[int, int], mode: str, interpolation: str) -> None:

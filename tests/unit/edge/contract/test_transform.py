@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge.contract.transform import Transform
+from edge.contract.transform import Transform, nearest
 from tests.helpers.specs import input_spec
 
 LETTERBOX = Transform.fit(480, 640, input_spec(64, 64, mode="letterbox"))
@@ -77,8 +79,9 @@ def test_a_sliver_keeps_a_row() -> None:
 @pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.float32])
 def test_masks_lose_the_padding_and_get_the_images_size(dtype: type) -> None:
     """A mask over the picture's left half covers the left half of the image; padding is no part
-    of it, and the dtype stays."""
-    mask = np.zeros((64, 64), dtype)
+    of it, and the dtype stays.
+    """
+    mask: npt.NDArray[Any] = np.zeros((64, 64), dtype)
     mask[:, :32] = 1
     image = LETTERBOX.mask_to_image(mask)
     assert image.shape == (480, 640)
@@ -89,7 +92,8 @@ def test_masks_lose_the_padding_and_get_the_images_size(dtype: type) -> None:
 
 def test_masks_come_back() -> None:
     """A mask that is larger than the model's pixels survives the way there and back but for a
-    seam of half a model pixel."""
+    seam of half a model pixel.
+    """
     mask = np.zeros((480, 640), np.bool_)
     mask[100:300, 200:500] = True
     for transform in (LETTERBOX, STRETCH):
@@ -109,6 +113,15 @@ def test_masks_have_channels_too() -> None:
         assert there.shape == (64, 64, channels)
         assert (there[:8] == 0).all()
         assert (there[8:56] == 1).all()
+
+
+def test_nearest_takes_the_pixel_at_the_centre() -> None:
+    """Shrinking by three takes the middle one of three; enlarging repeats; the order stays."""
+    line = np.arange(9)[np.newaxis]
+    assert nearest(line, 1, 3).tolist() == [[1, 4, 7]]
+    assert nearest(line[:, :3], 2, 6).tolist() == [[0, 0, 1, 1, 2, 2]] * 2
+    long = np.arange(1_000_000)[np.newaxis]
+    assert nearest(long, 1, 4).tolist() == [[125_000, 375_000, 625_000, 875_000]]
 
 
 def test_a_mask_of_another_size_is_refused() -> None:

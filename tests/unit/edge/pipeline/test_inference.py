@@ -79,7 +79,7 @@ class Rig:
 
 
 def test_every_frame_is_judged_and_the_end_closes_the_alert() -> None:
-    """Frames are judged in order; when the camera has ended its open alert ends; the task closes."""
+    """Frames are judged in order; with the camera its open alert ends; the task closes."""
     rig = Rig()
     rig.judge(*(make_frame(sequence=n) for n in range(4)))
     assert rig.tracker.seen == [0, 1, 2, 3]
@@ -168,6 +168,7 @@ def test_timings_say_how_long_a_frame_waited() -> None:
 
 
 def command(txn: str) -> Command:
+    """A ping."""
     return Command("ping", txn, None, {}, None, None, time.monotonic_ns())
 
 

@@ -126,7 +126,7 @@ def test_an_absent_camera_and_an_absent_broker_do_not_stop_the_start(tmp_path: P
 
     def until(seconds: float) -> bool:
         time.sleep(0.01)
-        return len(rig.trackers["here"].seen) >= 5 and "cam_absent" in rig.pipeline.summary
+        return len(rig.trackers["here"].seen) >= 5 and "cam_absent" in rig.pipeline.reporter.summary
 
     rig.pipeline.run(until, on_ready=lambda: ready.append(time.monotonic()))
     assert ready[0] - began < 2
@@ -202,6 +202,9 @@ def test_an_owned_outbox_ends_the_start(tmp_path: Path) -> None:
     finally:
         other.close()
     assert source.opened == 0
+    assert rig.tasks[0].closed == 1
+    assert isinstance(rig.sink, FakeSink)
+    assert rig.sink.closed == 1
 
 
 def test_a_stuck_camera_makes_the_stop_fail_after_everything_else_is_done(tmp_path: Path) -> None:
@@ -266,7 +269,7 @@ def test_health_is_told_at_once_when_it_changes_and_else_by_the_clock(tmp_path: 
     for _ in range(20):
         rig.pipeline.tick()
     wait_until(lambda: told() == [[], ["cam_absent"]])
-    rig.pipeline._health_due = 0.0
+    rig.pipeline.reporter._due = 0.0
     rig.pipeline.tick()
     wait_until(lambda: told() == [[], ["cam_absent"], ["cam_absent"]])
     rig.pipeline.stop()

@@ -14,6 +14,7 @@ from edge.errors import OutboxError, OutboxLocked
 from edge.outbox import Outbox, Row
 from edge.pipeline.store import QUEUE
 from edge.records import Message
+from edge.stage import stop_all
 from tests.fakes import wait_until
 from tests.helpers.stages import ALERTS, OutboxRig, alert_message, number_of
 
@@ -33,6 +34,7 @@ def take(rig: OutboxRig, count: int) -> list[Row]:
 
 
 def numbers(rows: Sequence[Row]) -> list[int]:
+    """The alerts in these rows."""
     return [number_of(row.message) for row in rows]
 
 
@@ -52,6 +54,7 @@ class SickOutbox(Outbox):
 
 @pytest.fixture
 def rig(tmp_path: Path) -> OutboxRig:
+    """A store on a real database."""
     return OutboxRig(tmp_path)
 
 
@@ -253,9 +256,13 @@ def test_a_disk_that_never_recovers_fails_the_stage_at_the_stop(
 ) -> None:
     """Messages that could not be stored make the stop a failure, not a silent loss."""
     monkeypatch.setattr(SickOutbox, "sick", staticmethod(lambda: True))
-    with pytest.raises(OutboxError, match="disk is full"), sick_rig.running() as store:
-        store.put(alert_message(0))
-        wait_until(sick_rig.health.reasons)
+    stage = sick_rig.stage()
+    stage.start()
+    sick_rig.store.put(alert_message(0))
+    wait_until(sick_rig.health.reasons)
+    stop_all([stage], time.monotonic() + 5)
+    with pytest.raises(OutboxError, match="disk is full"):
+        stage.check()
 
 
 def test_rows_of_a_replaced_database_are_never_deleted_by_old_acks(

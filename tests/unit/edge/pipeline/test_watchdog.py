@@ -10,10 +10,15 @@ from edge.pipeline.watchdog import Watchdog
 from edge.stage import Stage, stop_all
 
 
+def sleep(stage: Stage) -> None:
+    """Wait a minute, or for the stop."""
+    stage.wait(60)
+
+
 def test_fresh_heartbeats_allow_the_ping_and_a_stuck_thread_ends_the_process() -> None:
     """Fresh: ping. Older than the limit: no ping. 30 s: the process ends with code 1."""
     ends: list[int] = []
-    stages = [Stage(name, lambda stage: stage.wait(60) and None) for name in ("a", "b")]
+    stages = [Stage(name, sleep) for name in ("a", "b")]
     watchdog = Watchdog(stages, end=ends.append)
     for stage in stages:
         stage.start()
@@ -40,7 +45,7 @@ def test_a_thread_that_has_ended_needs_no_heartbeat() -> None:
 
 def test_a_publish_thread_inside_a_connect_is_excused() -> None:
     """A resolver that hangs for 100 s withholds no ping."""
-    stage = Stage("publish", lambda stage: stage.wait(60) and None, heartbeat_s=15)
+    stage = Stage("publish", sleep, heartbeat_s=15)
     stage.start()
     stage.heartbeat.excuse(120)
     stage.heartbeat._beaten -= 100

@@ -1,0 +1,102 @@
+"""`linesight demo` as a newcomer runs it: no broker, no camera, no account."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+
+from edge.contract.bundle import SYSTEM_MODELS, search_path
+from tests.helpers.bundles import edit_manifest
+from tests.helpers.command import linesight, station_models
+
+KEYS = {"frames", "fps", "alerts_opened", "alerts_closed", "latency_ms", "video"}
+
+
+def has_trained_models() -> bool:
+    """Are the shipped models there?"""
+    places = [place for place in search_path() if place != SYSTEM_MODELS]
+    return any((place / "face_detector" / "manifest.json").is_file() for place in places)
+
+
+def test_a_source_of_ones_own(tmp_path: Path) -> None:
+    """An alert opens and closes over MQTT; video, picture and JSON are written; exit 0."""
+    report = tmp_path / "demo.json"
+    done = linesight(
+        *("demo", "--source", "synthetic://blobs?frames=60&mask_from=25"),
+        *("--models", station_models(tmp_path), "--out", tmp_path / "out", "--json", report),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    figures = json.loads(report.read_text())
+    assert set(figures) == KEYS
+    assert set(figures["latency_ms"]) == {"p50", "p95", "p99"}
+    assert (figures["frames"], figures["alerts_opened"], figures["alerts_closed"]) == (60, 1, 1)
+    picture = cv2.imread(str(tmp_path / "out" / "demo.png"))
+    assert picture is not None
+    assert picture.shape == (480, 640, 3)
+    capture = cv2.VideoCapture(figures["video"])
+    assert capture.read()[0]
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) >= 60
+    capture.release()
+    assert "privacy" in done.stdout
+    lines = done.stdout.splitlines()
+    assert "demo is online" in lines
+    assert lines.index("demo is online") < lines.index("demo is offline")
+
+
+def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path) -> None:
+    """The outbox and the clip of a demo do not outlive it."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    done = linesight(
+        *("demo", "--source", "synthetic://black?frames=10", "--out", tmp_path / "out"),
+        *("--models", station_models(tmp_path)),
+        TMPDIR=str(temporary),
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(temporary.iterdir()) == []
+
+
+def test_an_endless_source_ends_by_the_clock(tmp_path: Path) -> None:
+    """--seconds ends the demo in good order, with the open alert closed."""
+    done = linesight(
+        *("demo", "--source", "synthetic://blobs", "--seconds", "2", "--out", tmp_path / "out"),
+        *("--models", station_models(tmp_path), "--json", tmp_path / "d.json"),
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "d.json").read_text())
+    assert figures["alerts_opened"] == figures["alerts_closed"] == 1
+
+
+def test_without_an_alert_the_default_picture_fails(tmp_path: Path) -> None:
+    """The twin: models that see no face in the portrait end with exit 1 and one line."""
+    models = station_models(tmp_path)
+    edit_manifest(models / "face_detector", lambda data: data["decode"].update(threshold=1.0))
+    done = linesight("demo", "--seconds", "1", "--out", tmp_path / "out", "--models", models)
+    assert done.returncode == 1
+    assert done.stderr == "linesight: demo: no alert was opened and closed\n"
+    assert "the mask is drawn" in done.stdout
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """A wrong --source is one line with the path and exit 78, and the broker is gone after it."""
+    done = linesight(
+        *("demo", "--source", "/nope.mp4", "--out", tmp_path / "out"),
+        *("--models", station_models(tmp_path)),
+    )
+    assert done.returncode == 78
+    assert len(done.stderr.splitlines()) == 1
+    assert "/nope.mp4" in done.stderr
+
+
+@pytest.mark.skipif(not has_trained_models(), reason="models/face_detector is not trained yet")
+def test_the_demo_with_the_shipped_models(tmp_path: Path) -> None:
+    """`linesight demo` alone: ends by itself within 60 s, an alert opens and closes, exit 0."""
+    done = linesight("demo", "--out", tmp_path / "out", "--json", tmp_path / "d.json")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "d.json").read_text())
+    assert figures["alerts_opened"] >= 1
+    assert figures["alerts_closed"] >= 1

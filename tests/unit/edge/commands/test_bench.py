@@ -1,0 +1,133 @@
+"""`linesight bench`: the keys of its report, and what it compares."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.commands import bench
+from edge.commands.measure import BareLoop, ExactFaces, Judged, bare_fps, crops_of, run_station
+from edge.commands.targets import Loaded, bundles_of
+from edge.contract.bundle import load_bundle
+from edge.demo.crowd import MOST, crowd, write_crowd
+from edge.errors import StageFailed
+from tests.helpers.bundles import BLOB_DETECTOR, TINT_CLASSIFIER
+from tests.helpers.command import linesight, station_models
+
+
+@pytest.fixture
+def no_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a device, where no Keras is installed."""
+    monkeypatch.setattr(bench, "find_spec", lambda name: None)
+
+
+def test_report_of_a_station(
+    tmp_path: Path, no_reference: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The JSON has the documented keys, and none that does not apply."""
+    from edge.cli import main
+
+    report = tmp_path / "bench.json"
+    models = station_models(tmp_path)
+    arguments = ["bench", "face_mask", "--models", str(models), "--faces", "1,3"]
+    assert main([*arguments, "--seconds", "0.2", "--json", str(report)]) == 0
+    figures = json.loads(report.read_text())
+    assert set(figures) == {"machine", "by_faces", "bare_fps", "efficiency", "rss_mb"}
+    assert set(figures["by_faces"]) == {"1", "3"}
+    assert set(figures["by_faces"]["3"]) == {"fps", "stages"}
+    assert set(figures["by_faces"]["3"]["stages"]["infer"]) == {"p50", "p95", "p99"}
+    assert 0 < figures["efficiency"] < 1.5
+    assert "efficiency" in capsys.readouterr().out
+
+
+def test_report_of_a_bundle(tmp_path: Path) -> None:
+    """Each variant of a bundle has times for each number of threads."""
+    report = tmp_path / "bench.json"
+    done = linesight("bench", BLOB_DETECTOR, "--seconds", "0.05", "--json", report)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(report.read_text())
+    variants = load_bundle(BLOB_DETECTOR).manifest.variants
+    assert set(figures["variants"]) == set(variants)
+    assert set(figures["variants"]["float32"]["threads"]["1"]) == {"p50", "p95", "p99"}
+
+
+def test_the_classifier_sees_exactly_so_many_faces(tmp_path: Path) -> None:
+    """Whatever the detector finds, N crops are classified in each judged frame."""
+    bundles = bundles_of("face_mask", station_models(tmp_path))
+    loaded = Loaded(bundles, "auto", 1)
+    assert loaded.detector is not None
+    assert loaded.classifier is not None
+    seen: list[int] = []
+    classify = loaded.classifier.classify_boxes
+
+    def counted(image: object, boxes: object, watch: object) -> object:
+        states = classify(image, boxes, watch)  # type: ignore[arg-type]
+        seen.append(len(states))
+        return states
+
+    loaded.classifier.classify_boxes = counted  # type: ignore[assignment,method-assign]
+    folder = tmp_path / "state"
+    folder.mkdir()
+    judged = run_station([loaded], crowd(7)[1], write_crowd(tmp_path, 7), 0.2, folder)
+    loaded.close()
+    assert judged.fps > 0
+    assert set(seen) == {7}
+    assert len(seen) >= len(judged.timings)
+
+
+def test_a_slower_service_has_a_lower_rate() -> None:
+    """The rate comes from when frames were judged, after the warm-up."""
+    judged = Judged(at_ns=[0] * 5 + [n * 100_000_000 for n in range(11)])
+    assert judged.fps == pytest.approx(10.0)
+    with pytest.raises(StageFailed, match="--seconds"):
+        _ = Judged(at_ns=[1, 2, 3]).fps
+
+
+@pytest.mark.parametrize("count", [1, 2, 6, 18, 32, MOST])
+def test_crowd_has_its_faces_within_the_frame(count: int) -> None:
+    """N boxes lie in the 640×480 picture, apart from each other, each on a face of the portrait."""
+    image, boxes = crowd(count)
+    assert image.shape == (480, 640, 3)
+    assert boxes.shape == (count, 4)
+    assert (boxes[:, :2] >= 0).all()
+    assert (boxes[:, 0] + boxes[:, 2] <= 640).all()
+    assert (boxes[:, 1] + boxes[:, 3] <= 480).all()
+    assert len({tuple(box) for box in boxes.tolist()}) == count
+    x, y, width, height = boxes[0].astype(int)
+    face = image[y : y + height, x : x + width].reshape(-1, 3).mean(axis=0)
+    assert face[2] > face[0] + 20  # skin is reddish, the ground is grey
+
+
+def test_crowd_refuses_what_does_not_fit() -> None:
+    """None, and more than fit, are refused."""
+    for count in (0, MOST + 1):
+        with pytest.raises(ValueError, match="needs 1 to"):
+            crowd(count)
+
+
+def test_bare_interpreters_run_as_often_as_the_engine() -> None:
+    """32 crops are four batches of eight, as in the service, and a rest goes one by one."""
+    bundle = load_bundle(TINT_CLASSIFIER)
+    image, boxes = crowd(19)
+    loop = BareLoop([(bundle, "float32", crops_of(bundle, image, boxes))], 1)
+    assert sum(times for _, times in loop._runs) in (2 + 3, 19)
+    assert bare_fps([loop], 0.05) > 0
+
+
+def test_reference_is_absent_without_keras(no_reference: None) -> None:
+    """Where Keras is not installed there is no figure, rather than a null."""
+    assert bench.reference_fps(1) is None
+
+
+def test_exact_faces_keeps_engines_open(tmp_path: Path) -> None:
+    """The task of a benchmark may be closed and used again by the next run."""
+    loaded = Loaded(bundles_of("face_mask", station_models(tmp_path)), "auto", 1)
+    assert loaded.detector is not None
+    assert loaded.classifier is not None
+    task = ExactFaces(loaded.detector, loaded.classifier, np.zeros((0, 4), np.float32))
+    task.close()
+    assert task.model == loaded.classifier.model
+    loaded.close()

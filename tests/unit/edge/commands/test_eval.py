@@ -1,0 +1,82 @@
+"""`linesight eval`: figures on labelled pictures, as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.commands.eval import table
+from tests.helpers.bundles import TINT_CLASSIFIER
+from tests.helpers.command import linesight, station_models
+
+BLUE, RED = (230, 150, 60), (60, 60, 230)
+
+
+@pytest.fixture
+def crops(tmp_path: Path) -> Path:
+    """Four pictures, one of them in the wrong folder."""
+    data = tmp_path / "data"
+    colours = {"with_mask": [BLUE, BLUE], "without_mask": [RED, BLUE]}
+    for label, pictures in colours.items():
+        (data / label).mkdir(parents=True)
+        for index, colour in enumerate(pictures):
+            image = np.full((40, 40, 3), colour, np.uint8)
+            assert cv2.imwrite(str(data / label / f"g{index}_x.png"), image)
+    return data
+
+
+def test_a_classifier_on_class_folders(crops: Path, tmp_path: Path) -> None:
+    """Three of four are right; table and JSON say so, and the JSON holds no null."""
+    report = tmp_path / "eval.json"
+    done = linesight("eval", TINT_CLASSIFIER, "--data", crops, "--json", report)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(report.read_text())
+    assert figures["classification"]["accuracy"] == 0.75
+    assert "75.00 %" in done.stdout
+    assert "eval: 4 of 4" in done.stderr
+    assert "null" not in report.read_text()
+
+
+def test_only_takes_a_list(crops: Path, tmp_path: Path) -> None:
+    """--only leaves the other pictures out; comments and empty lines do not count."""
+    names = tmp_path / "names.txt"
+    names.write_text("# two\nwith_mask/g0_x.png\n\nwithout_mask/g0_x.png\n")
+    done = linesight("eval", TINT_CLASSIFIER, "--data", crops, "--only", names, "--json", "-")
+    assert '"accuracy": 1.0' in done.stdout
+
+
+def test_a_station_needs_both_bundles(crops: Path, tmp_path: Path) -> None:
+    """face_mask takes detector and classifier from --models."""
+    done = linesight("eval", "face_mask", "--data", crops, "--models", station_models(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:2] == ["blob_detector 1 float32", "tint_classifier 1 float32"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "code", "says"),
+    [
+        (("--data", "/nope"), 78, "/nope"),
+        (("--variant", "int4"), 78, "int4"),
+        (("--json", "/nope/x.json"), 2, "/nope/x.json"),
+    ],
+)
+def test_what_cannot_be_used_is_named(
+    crops: Path, extra: tuple[str, ...], code: int, says: str
+) -> None:
+    """Absent data, an absent variant and a report that cannot be written are one line each."""
+    done = linesight("eval", TINT_CLASSIFIER, "--data", crops, *extra)
+    assert done.returncode == code
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("eval: ")]
+    assert len(lines) == 1
+    assert says in lines[0]
+
+
+def test_shares_are_percent_and_counts_are_counts() -> None:
+    """The table shows a share as percent and a count as it is."""
+    lines = list(table({"detection": {"recall": 0.5, "faces": 12}}))
+    assert lines[0].split() == ["detection", "recall", "50.00", "%"]
+    assert lines[1].split() == ["detection", "faces", "12"]
