@@ -17,13 +17,13 @@ from converter.keras_model import KerasEngine, KerasModel, export, load_keras
 from converter.parity import GateNotMet, HeldBack, check_baseline, check_variant, trained_score
 from converter.recipe import Recipe, RecipeFile
 from converter.representative import ENOUGH, RepresentativeData, draw, split_items
-from converter.tflite import ModelFile, convert, read_operators
+from converter.tflite import ConversionError, ModelFile, convert, read_operators
 from edge.contract.bundle import Bundle, load_bundle
 from edge.contract.golden import check_golden, golden_inputs, write_golden
 from edge.contract.manifest import CenterDecode, Gate, Manifest
 from edge.contract.preprocess import Preprocessor
 from edge.engines import open_engine
-from edge.errors import ConfigError, UsageError
+from edge.errors import ConfigError, ModelError, UsageError
 from edge.records import Outputs
 
 GOLDEN_SEED = 2024
@@ -212,7 +212,13 @@ def _measure(
     bundle: Bundle, made: ModelFile, held_back: HeldBack, baseline: KerasEngine
 ) -> VariantFacts:
     """Run one variant, as the device will, on the held-back pictures."""
-    engine = open_engine(bundle, made.variant)
+    try:
+        engine = open_engine(bundle, made.variant)
+    except ModelError as error:
+        raise ConversionError(
+            f"variant {made.variant}: was made, but does not run: {error.message}",
+            hint="leave it out of [variants] of the recipe",
+        ) from error
     try:
         score = held_back.judge(bundle.manifest, engine)
         spec = bundle.input_tensor(made.variant)

@@ -177,4 +177,5 @@ def nearest(image: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any
     """
     rows = (2 * np.arange(height) + 1) * image.shape[0] // (2 * height)
     columns = (2 * np.arange(width) + 1) * image.shape[1] // (2 * width)
-    return image[rows[:, np.newaxis], columns]
+    resized: npt.NDArray[Any] = image[rows[:, np.newaxis], columns]
+    return resized

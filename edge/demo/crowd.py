@@ -59,14 +59,14 @@ def crowd(count: int) -> tuple[Image, Floats]:
 
 
 def write_crowd(folder: Path, count: int) -> Path:
-    """The frame as a JPEG, as a camera sends it, so that decoding costs what it costs there.
+    """The frame as a file without compression: a benchmark of the service, not of a codec.
 
     Raises
     ------
     SourceError
         It cannot be written.
     """
-    path = folder / f"crowd-{count}.jpg"
+    path = folder / f"crowd-{count}.bmp"
     if not cv2.imwrite(str(path), crowd(count)[0]):
         raise SourceError(f"{path}: cannot be written")
     return path

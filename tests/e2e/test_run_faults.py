@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.fakes import wait_until
-from tests.helpers.broker import Broker, Heard, Subscriber
+from tests.helpers.broker import Broker, Heard, Subscriber, free_port
 from tests.helpers.station import PLAYFUL, Station, config_text
 
 ALERTS = "linesight/n1/cam/door/alert"
@@ -113,3 +115,41 @@ def test_the_will_says_offline_after_a_kill(tmp_path: Path) -> None:
         with Subscriber(broker.port, topic) as late:
             heard = late.wait_for(lambda m: bool(m))
     assert (heard[0].text, heard[0].retain) == ("offline", True)
+
+
+def test_sigterm_ends_the_service_while_the_broker_hangs(tmp_path: Path) -> None:
+    """A broker that took us and then answers nothing holds the stop for no more than 5 s (F73)."""
+    with Broker(tmp_path) as broker:
+        text = config_text(tmp_path / "state", broker.port, {"door": LIVE})
+        with Station(tmp_path, text) as station:
+            station.wait_for_log("broker: connected")
+            station.wait_for_log(" new: ")
+            broker.pause()
+            code, seconds = station.terminate()
+        broker.resume()
+    assert (code, seconds <= 5.3) == (0, True), (code, seconds, station.log)
+    assert accepted(tmp_path / "state") >= 2
+
+
+def test_systemd_is_told_of_start_state_and_stop(tmp_path: Path) -> None:
+    """READY once without a broker, a STATUS that names what is not well, STOPPING last."""
+    text = config_text(tmp_path / "state", free_port(), {"door": LIVE})
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(address)
+        supervisor.settimeout(20)
+        environment = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "400000"}
+        with Station(tmp_path, text, environment=environment) as station:
+            told = [supervisor.recv(4096).decode()]
+            while not any("broker_unreachable" in line for line in told):
+                told.append(supervisor.recv(4096).decode())
+            while told[-1] != "WATCHDOG=1":
+                told.append(supervisor.recv(4096).decode())
+            assert station.terminate()[0] == 0
+            supervisor.settimeout(0.2)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    told.append(supervisor.recv(4096).decode())
+    assert told[0] == "READY=1"
+    assert told.count("READY=1") == 1
+    assert told[-1] == "STOPPING=1"

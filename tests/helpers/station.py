@@ -70,9 +70,17 @@ class Station:
         The configuration, see ``config_text``.
     arguments
         Further arguments of the verb.
+    environment
+        Further variables.
     """
 
-    def __init__(self, folder: Path, text: str, *arguments: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        text: str,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.log_path = folder / "log"
         config = folder / "station.toml"
         config.write_text(text)
@@ -84,7 +92,7 @@ class Station:
                 cwd=ROOT,
                 stdout=subprocess.PIPE if "--stdout" in arguments else log,
                 stderr=log,
-                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+                env={**os.environ, **(environment or {})},
             )
 
     @property
