@@ -8,10 +8,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
+from pydantic import ValidationError
+
 from converter.keras_model import KerasEngine
 from converter.recipe import RecipeFile
 from converter.tflite import ModelFile
 from edge import __version__
+from edge.contract.errors import ManifestError
 from edge.contract.manifest import Gate, Manifest, Provenance, TensorSpec, Variant
 
 FLOAT_TOLERANCE = 1e-3
@@ -52,7 +55,13 @@ class Draft:
         )
 
     def of(self, files: Sequence[ModelFile], gates: Mapping[str, Gate]) -> Manifest:
-        """The manifest of these files; a variant that has not passed its gate yet says n = 1."""
+        """The manifest of these files; a variant that has not passed its gate yet says n = 1.
+
+        Raises
+        ------
+        ManifestError
+            Their outputs have not the shapes that labels and decode of the recipe ask for.
+        """
         pending = Gate(metric=self._recipe.gate.metric, float_=0.0, value=0.0, n=1)
         return self._of(
             {
@@ -69,7 +78,13 @@ class Draft:
         )
 
     def of_keras(self, engine: KerasEngine) -> Manifest:
-        """A manifest under which the Keras model passes for the variant float32."""
+        """A manifest under which the Keras model passes for the variant float32.
+
+        Raises
+        ------
+        ManifestError
+            As in :meth:`of`.
+        """
         spec = {
             self._recipe.input.name: TensorSpec(
                 dtype="float32", shape=self._recipe.input_spec.shape
@@ -102,20 +117,26 @@ class Draft:
 
     def _of(self, variants: Mapping[str, Variant]) -> Manifest:
         recipe = self._recipe
-        return Manifest.model_validate(
-            {
-                "schema": 1,
-                "name": recipe.name,
-                "version": recipe.version,
-                "task": recipe.task,
-                "labels": recipe.labels,
-                "input": recipe.input_spec,
-                "outputs": recipe.outputs,
-                "decode": recipe.decode,
-                "variants": variants,
-                "provenance": self._provenance,
-            }
-        )
+        facts = {
+            "schema": 1,
+            "name": recipe.name,
+            "version": recipe.version,
+            "task": recipe.task,
+            "labels": recipe.labels,
+            "input": recipe.input_spec,
+            "outputs": recipe.outputs,
+            "decode": recipe.decode,
+            "variants": variants,
+            "provenance": self._provenance,
+        }
+        try:
+            return Manifest.model_validate(facts)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ManifestError(
+                f"{recipe.name}: the model is not what the recipe promises: {reason}",
+                hint="set labels, outputs and decode of the recipe to those of the training",
+            ) from error
 
 
 def versions() -> dict[str, str]:

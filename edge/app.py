@@ -37,6 +37,7 @@ def build(
     sink: Sink | None = None,
     models: Path | None = None,
     tasks: Sequence[Task] | None = None,
+    sources: Sequence[Source] | None = None,
     outbox: str = OUTBOX,
     health_interval_s: float = 30.0,
 ) -> Pipeline:
@@ -54,6 +55,8 @@ def build(
         Searched for bundles before all other places.
     tasks
         One for each worker, in place of those that ``[models]`` names: a benchmark's.
+    sources
+        One for each camera, in place of those that the URIs name: a benchmark's.
     outbox
         The database's file name in ``state_dir``.
     health_interval_s
@@ -76,7 +79,7 @@ def build(
         clock_synced=clock_synced(),
     )
     # Sources before models: a wrong URI is found at once, a model takes a moment to load.
-    sources = [_open_source(camera) for camera in config.camera]
+    sources = sources or [_open_source(camera) for camera in config.camera]
     ids = AlertIds()
     max_bytes = config.outbox.max_mb << 20
     cameras = [

@@ -35,7 +35,7 @@ from edge.commands.options import add_json, positive, quiet_service, write_json
 from edge.commands.progress import Update, progress
 from edge.commands.targets import STATIONS, Loaded, add_target, bundles_of, cpus
 from edge.contract.bundle import Bundle, choose_variant
-from edge.demo.crowd import MOST, crowd, write_crowd
+from edge.demo.crowd import MOST, crowd
 from edge.demo.summary import percentiles
 from edge.engines import open_engine, runtime_name
 
@@ -57,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variant", default="auto", help="of the models (default: %(default)s)")
     parser.add_argument("--workers", type=_small, default=1, help="inference threads of Python")
     parser.add_argument("--threads", type=_small, default=2, help="of each interpreter")
+    parser.add_argument(
+        "--no-reference", action="store_true", help="leave out the Keras loop we compare with"
+    )
     add_json(parser)
 
 
@@ -104,14 +107,14 @@ def _station(args: argparse.Namespace, bundles: Sequence[Bundle], update: Update
         memory = 0.0
         for done, count in enumerate(args.faces):
             update(done, steps)
-            _, boxes = crowd(count)
-            judged = run_station(loaded, boxes, write_crowd(folder, count), args.seconds, folder)
+            image, boxes = crowd(count)
+            judged = run_station(loaded, image, boxes, args.seconds, folder)
             memory = max(memory, rss_mb())
             by_faces[str(count)] = {"fps": round(judged.fps, 2), "stages": _stages(judged)}
         compared = _efficiency(args, bundles, loaded, folder, update)
     update(steps, steps)
     for count, entry in by_faces.items():
-        reference = reference_fps(int(count))
+        reference = None if args.no_reference else reference_fps(int(count))
         if reference is not None:
             entry["reference_fps"] = round(reference, 3)
             entry["ratio"] = round(entry["fps"] / reference, 2)
@@ -127,7 +130,6 @@ def _efficiency(
 ) -> dict[str, Any]:
     """Service and bare interpreters in turns, with the most faces: a busy moment hits both."""
     image, boxes = crowd(max(args.faces))
-    file = write_crowd(folder, len(boxes))
     parts = []
     for bundle in bundles:
         variant = choose_variant(bundle.manifest, args.variant)
@@ -140,7 +142,7 @@ def _efficiency(
         update(done, len(args.faces) + 2 * ROUNDS)
         bare.append(bare_fps(loops, args.seconds / 2))
         update(done + 1, len(args.faces) + 2 * ROUNDS)
-        service.append(run_station(loaded, boxes, file, args.seconds / 2, folder).fps)
+        service.append(run_station(loaded, image, boxes, args.seconds / 2, folder).fps)
     ratio = statistics.median(s / b for s, b in zip(service, bare, strict=True))
     return {"bare_fps": round(statistics.median(bare), 2), "efficiency": round(ratio, 4)}
 

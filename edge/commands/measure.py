@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,16 @@ from edge.config import build
 from edge.contract.bundle import Bundle
 from edge.contract.manifest import ClassificationDecode
 from edge.contract.preprocess import Preprocessor
+from edge.engines.lane import Lane
 from edge.engines.litert import BATCH
-from edge.engines.runtime import find_runtime
-from edge.errors import EngineError, StageFailed
+from edge.errors import StageFailed
 from edge.records import Alert, Detections, Floats, Frame, Image, Observation, Timings, Track
 from edge.sinks.stdout import StdoutSink
 from edge.tasks import ClassificationTask, DetectionTask
 from edge.tasks.classification import cut
 from edge.tasks.model import Stopwatch
+
+CAMERA = "c1"
 
 WARM_UP = 5
 """Judged frames that do not count: first runs allocate."""
@@ -69,6 +72,30 @@ class ExactFaces:
 
     def close(self) -> None:
         """Leave the engines open."""
+
+
+class StillSource:
+    """Gives one picture as often as it is asked, see :class:`edge.protocols.Source`."""
+
+    live = False
+    due_ns = 0
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+        self._sequence = 0
+
+    def open(self) -> None:
+        """Begin at frame 0."""
+        self._sequence = 0
+
+    def read(self) -> Frame:
+        """The picture again, captured now."""
+        now_ns = time.monotonic_ns()
+        self._sequence += 1
+        return Frame(self._image, CAMERA, self._sequence - 1, now_ns, now_ns, datetime.now(UTC))
+
+    def close(self) -> None:
+        """Nothing to release."""
 
 
 @dataclass(slots=True)
@@ -119,21 +146,20 @@ def crops_of(bundle: Bundle, image: Image, boxes: Floats) -> list[Image]:
 
 
 def run_station(
-    loaded: Sequence[Loaded], boxes: Floats, picture: Path, seconds: float, folder: Path
+    loaded: Sequence[Loaded], image: Image, boxes: Floats, seconds: float, folder: Path
 ) -> Judged:
     """Run the real service on one picture, as fast as it goes.
 
-    Source, mailbox, workers, tracker, rule and outbox are the service's own; messages go from the
-    outbox to a sink that drops them.
+    Mailbox, workers, tracker, rule and outbox are the service's own; messages go from the outbox
+    to a sink that drops them. The picture comes from memory: what a camera's codec costs is
+    another matter.
 
     Parameters
     ----------
     loaded
         The models of each worker.
-    boxes
-        (N, 4), the faces to classify.
-    picture
-        A file that is shown again and again.
+    image, boxes
+        What every frame shows, and (N, 4), the faces to classify in it.
     seconds
         How long frames are judged.
     folder
@@ -143,9 +169,7 @@ def run_station(
     config = build(
         {
             "station": {"node": "bench", "task": "face_mask", "state_dir": str(folder)},
-            "camera": [
-                {"id": "c1", "source": f"{picture.as_uri()}?loop=0&pace=fast", "mailbox": "every"}
-            ],
+            "camera": [{"id": CAMERA, "source": "memory", "mailbox": "every"}],
             "inference": {"workers": len(loaded)},
         },
         origin="bench",
@@ -171,7 +195,7 @@ def run_station(
 
 
 class BareLoop:
-    """The interpreters of both models alone: tensors are set once, then only ``invoke`` runs.
+    """The interpreters of both models alone: ready tensors in, ``invoke``, outputs out.
 
     Parameters
     ----------
@@ -179,33 +203,39 @@ class BareLoop:
         A bundle, its variant, and the images of one frame that this model sees.
     threads
         Of each interpreter.
+
+    Raises
+    ------
+    ModelError
+        A model file is damaged or refused.
     """
 
     def __init__(self, parts: Sequence[tuple[Bundle, str, Sequence[Image]]], threads: int) -> None:
-        self._runs: list[tuple[Any, int]] = []
+        self._steps: list[tuple[Lane, npt.NDArray[Any]]] = []
         for bundle, variant, images in parts:
+            prepare = Preprocessor(bundle.manifest.input, bundle.input_tensor(variant)).prepare
+            tensor, _ = prepare(images)
             content = bundle.read_variant(variant)
-            tensor, _ = Preprocessor(bundle.manifest.input, bundle.input_tensor(variant)).prepare(
-                images
-            )
-            batches, singles = divmod(len(tensor), BATCH)
-            if batches:
-                batch = _interpreter(content, tensor[:BATCH], threads)
-                if batch is None:
-                    singles = len(tensor)
-                else:
-                    self._runs.append((batch, batches))
-            if singles:
-                single = _interpreter(content, tensor[:1], threads)
-                if single is None:
-                    raise EngineError(f"{bundle.path}: {variant} cannot be run alone")
-                self._runs.append((single, singles))
+            single = Lane(content, threads)
+            batch = _batch(content, threads) if len(tensor) >= BATCH else None
+            start = 0
+            while start < len(tensor):
+                lane = batch if batch and len(tensor) - start >= BATCH else single
+                self._steps.append((lane, tensor[start : start + lane.count]))
+                start += lane.count
 
     def frame(self) -> None:
-        """What one frame needs."""
-        for interpreter, times in self._runs:
-            for _ in range(times):
-                interpreter.invoke()
+        """What one frame needs, in the steps in which the engine goes."""
+        for lane, tensor in self._steps:
+            lane.run(tensor)
+
+
+def _batch(content: bytes, threads: int) -> Lane | None:
+    """Steps of several images, where the file follows them."""
+    try:
+        return Lane(content, threads, BATCH)
+    except (RuntimeError, ValueError):
+        return None
 
 
 def bare_fps(loops: Sequence[BareLoop], seconds: float) -> float:
@@ -225,21 +255,6 @@ def bare_fps(loops: Sequence[BareLoop], seconds: float) -> float:
     for thread in threads:
         thread.join()
     return sum(counts) / (time.monotonic() - began)
-
-
-def _interpreter(content: bytes, tensor: npt.NDArray[Any], threads: int) -> Any:
-    """An interpreter that holds its tensor; None when the file does not follow this batch size."""
-    interpreter = find_runtime().interpreter(model_content=content, num_threads=threads)
-    (detail,) = interpreter.get_input_details()
-    try:
-        if len(tensor) > 1:
-            interpreter.resize_tensor_input(detail["index"], tensor.shape)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(detail["index"], np.ascontiguousarray(tensor))
-        interpreter.invoke()
-    except (RuntimeError, ValueError):
-        return None
-    return interpreter
 
 
 def rss_mb() -> float:

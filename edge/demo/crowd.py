@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from edge.demo import scene
-from edge.errors import SourceError
 from edge.records import Floats, Image
 
 WIDTH, HEIGHT = 640, 480
@@ -56,17 +54,3 @@ def crowd(count: int) -> tuple[Image, Floats]:
         offset = ((face_x - left) * scale, (face_y - top) * scale)
         boxes[index] = (x + offset[0], y + offset[1], face_width * scale, face_height * scale)
     return image, boxes
-
-
-def write_crowd(folder: Path, count: int) -> Path:
-    """The frame as a file without compression: a benchmark of the service, not of a codec.
-
-    Raises
-    ------
-    SourceError
-        It cannot be written.
-    """
-    path = folder / f"crowd-{count}.bmp"
-    if not cv2.imwrite(str(path), crowd(count)[0]):
-        raise SourceError(f"{path}: cannot be written")
-    return path

@@ -89,18 +89,18 @@ def test_the_twin_sees_a_row_that_was_taken_from_the_outbox(tmp_path: Path) -> N
     broker = Broker(tmp_path)
     text = config_text(state, broker.port, {"door": LIVE})
     with Station(tmp_path, text) as station:
-        wait_until(lambda: " end: " in station.log, 30)
+        wait_until(lambda: station.log.count(" end: ") >= 2, 30)
         station.kill()
     total = accepted(state)
     database = sqlite3.connect(state / "outbox.db")
     with database:
-        database.execute("DELETE FROM outbox WHERE seq = 2")
+        database.execute("DELETE FROM outbox WHERE seq = 1")
     database.close()
     with broker, Subscriber(broker.port, ALERTS) as subscriber, Station(tmp_path, text) as station:
         wait_until(lambda: total in sequence(subscriber.messages), 30)
         station.terminate()
-        assert 2 not in sequence(subscriber.messages)
-        assert {1, *range(3, total + 1)} <= set(sequence(subscriber.messages))
+        assert 1 not in sequence(subscriber.messages)
+        assert set(range(2, total + 1)) <= set(sequence(subscriber.messages))
 
 
 def test_the_will_says_offline_after_a_kill(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_sigterm_ends_the_service_while_the_broker_hangs(tmp_path: Path) -> None
             broker.pause()
             code, seconds = station.terminate()
         broker.resume()
-    assert (code, seconds <= 5.3) == (0, True), (code, seconds, station.log)
+    assert (code, seconds <= 5) == (0, True), (code, seconds, station.log)
     assert accepted(tmp_path / "state") >= 2
 
 

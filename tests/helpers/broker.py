@@ -61,8 +61,9 @@ class Broker:
     lines
         More lines of mosquitto.conf. Anonymous clients are allowed unless a line says otherwise.
     durable
-        Write every change to disk in the loop that acknowledged it. mosquitto writes after it
-        acknowledges: ``settle`` before ``kill`` when nothing acknowledged may be lost.
+        Write changes to disk at once, after a fashion: mosquitto acknowledges first and writes
+        later, and a message for a subscriber that is there is not even a change. ``settle`` before
+        ``kill`` when nothing that it has acknowledged may be lost.
     """
 
     def __init__(
@@ -123,10 +124,10 @@ class Broker:
     def settle(self) -> None:
         """Wait until what it has acknowledged so far is on its disk (with ``durable``).
 
-        A request that is answered now was read by a later turn of its loop, and every turn ends
-        with writing.
+        A new session is a change, each turn of its loop ends with writing when there was one, and
+        the subscription is answered in a later turn than the connection.
         """
-        with Subscriber(self.port):
+        with Subscriber(self.port, "settle", client_id="settle"):
             pass
 
     def pause(self) -> None:
@@ -151,8 +152,9 @@ class Broker:
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:
             return
-        self._process.send_signal(signal.SIGCONT)
         self._process.send_signal(number)
+        if number != signal.SIGKILL:  # a paused broker must wake to end, and must not to be killed
+            self._process.send_signal(signal.SIGCONT)
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from converter.recipe import load_recipe
-from edge.contract.manifest import Manifest
 from edge.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,40 +27,12 @@ def _mistakes(tmp_path: Path, text: str) -> list[str]:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
 def test_shipped_recipes_are_right(path: Path) -> None:
-    """Every shipped recipe loads, bears its folder's name and promises a manifest that is valid."""
+    """Every shipped recipe loads, bears its folder's name and allows int8 one point at most."""
     recipe = load_recipe(path).recipe
     assert recipe.name == path.parent.name
-    zero = "0" * 64
-    tensor = {"dtype": "float32", "shape": recipe.input_spec.shape}
-    variant: dict[str, Any] = {
-        "sha256": zero,
-        "bytes": 1,
-        "inputs": {recipe.input.name: tensor},
-        "outputs": {name: {"dtype": "float32", "shape": (1, 2)} for name in recipe.outputs},
-        "golden_tolerance": 0.001,
-        "gate": {"metric": recipe.gate.metric, "float": 1.0, "value": 1.0, "n": 1},
-    }
-    manifest = Manifest.model_validate(
-        {
-            "schema": 1,
-            "name": recipe.name,
-            "version": recipe.version,
-            "task": recipe.task,
-            "labels": recipe.labels,
-            "input": recipe.input_spec,
-            "outputs": recipe.outputs,
-            "decode": recipe.decode,
-            "variants": {v: {**variant, "file": f"model.{v}.tflite"} for v in recipe.variants},
-            "provenance": {
-                "keras_sha256": zero,
-                "recipe_sha256": zero,
-                "data_sha256": zero,
-                "versions": {},
-                "created": "2026-01-01T00:00:00+00:00",
-            },
-        }
-    )
-    assert manifest.input == recipe.input_spec
+    assert recipe.input_spec.shape[1:3] == recipe.input.size
+    assert recipe.training is not None
+    assert recipe.gate.budget <= 0.01
 
 
 def test_two_models_are_shipped() -> None:
