@@ -4,31 +4,28 @@ it is proven.
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from converter.card import Facts, VariantFacts, render, signed
 from converter.draft import Draft
-from converter.folder import replacing
+from converter.folder import check_target, replacing
 from converter.keras_model import KerasEngine, KerasModel, export, load_keras
-from converter.parity import GateNotMet, HeldBack, check_baseline, check_variant, trained_score
+from converter.parity import GateNotMet, HeldBack, check_baseline, check_variant
 from converter.recipe import Recipe, RecipeFile
 from converter.representative import ENOUGH, RepresentativeData, draw, split_items
 from converter.tflite import ConversionError, ModelFile, convert, read_operators
+from converter.trained import read_training, threshold_warning, trained_score
 from edge.contract.bundle import Bundle, load_bundle
 from edge.contract.golden import check_golden, golden_inputs, write_golden
-from edge.contract.manifest import CenterDecode, Gate, Manifest
+from edge.contract.manifest import Gate, Manifest
 from edge.contract.preprocess import Preprocessor
 from edge.engines import open_engine
-from edge.errors import ConfigError, ModelError, UsageError
+from edge.errors import ModelError
 from edge.records import Outputs
 
 GOLDEN_SEED = 2024
-
-_OURS = frozenset({"recipe.toml", "manifest.json", "golden.npz", "CARD.md"})
 
 Say = Callable[[str], None]
 """Takes one line for the person who waits."""
@@ -70,7 +67,8 @@ def make_bundle(
     model = load_keras(keras_file, recipe.input_spec, sorted(recipe.outputs))
     training = read_training(keras_file, recipe)
     say(f"{keras_file.name}: {model.parameters:,} parameters")
-    _compare_thresholds(recipe, training, say)
+    if warning := threshold_warning(recipe, training):
+        say(f"warning: {warning}")
     sides = split_items(recipe, data)
     calibration = draw(recipe, data, sides)
     say(f"{len(calibration.items)} items to calibrate with, {len(sides.held_back)} to judge with")
@@ -125,73 +123,6 @@ def make_bundle(
         (folder / "CARD.md").write_text(render(recipe, manifest, card), encoding="utf-8")
         _prove(folder)
     return manifest
-
-
-def check_target(out: Path) -> None:
-    """``out`` is a bundle's folder, an empty one, or not there.
-
-    Raises
-    ------
-    UsageError
-        It is a file, or holds files that no bundle has: they would be lost.
-    """
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise UsageError(f"--out {out}: is a file", hint="name the bundle's folder")
-    strangers = sorted(
-        path.name
-        for path in out.iterdir()
-        if path.name not in _OURS and not path.match("model.*.tflite")
-    )
-    if strangers:
-        raise UsageError(
-            f"--out {out}: holds {strangers[0]!r}, which is no part of a bundle",
-            hint="the folder is replaced as a whole: move it away, or name another folder",
-        )
-
-
-def read_training(keras_file: Path, recipe: Recipe) -> dict[str, Any]:
-    """What the training wrote beside the Keras file, empty when there is nothing.
-
-    Raises
-    ------
-    ConfigError
-        It split the data in another way than the recipe, so that the pictures which are held back
-        here were learned from there; or the file is no JSON object.
-    """
-    path = keras_file.with_name("metrics.json")
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        settings = metrics.pop("settings", {})
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, AttributeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}", hint="remove it") from error
-    for key in ("seed", "picture_fraction", "crop_fraction"):
-        there, here = settings.get(key), getattr(recipe.training, key, None)
-        if here is not None and there is not None and there != here:
-            raise ConfigError(
-                f"{path}: the model was trained with training.{key} {there}, the recipe says "
-                f"{here}: the held-back pictures would not be unseen",
-                hint="train again, or set the recipe to what was trained",
-            )
-    return dict(metrics)
-
-
-def _compare_thresholds(recipe: Recipe, training: Mapping[str, Any], say: Say) -> None:
-    """The training reads off the threshold of a detector; a person copies it into the recipe."""
-    found = training.get("shipped")
-    threshold = found.get("threshold") if isinstance(found, dict) else None
-    if (
-        isinstance(recipe.decode, CenterDecode)
-        and isinstance(threshold, float)
-        and abs(threshold - recipe.decode.threshold) > 0.005
-    ):
-        say(
-            f"warning: decode.threshold is {recipe.decode.threshold:g}, "
-            f"the training found {threshold:g}"
-        )
 
 
 def _convert(

@@ -18,9 +18,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from edge.errors import LineSightError
+from edge.errors import LineSightError, UsageError
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_OURS = frozenset({"recipe.toml", "manifest.json", "golden.npz", "CARD.md"})
 _CANNOT = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
@@ -63,6 +64,30 @@ def replacing(target: Path) -> Iterator[Path]:
                 f"{error.filename or target}: cannot be written: {error.strerror}",
                 hint=f"{target} is as it was before",
             ) from error
+
+
+def check_target(out: Path) -> None:
+    """``out`` is a bundle's folder, an empty one, or not there.
+
+    Raises
+    ------
+    UsageError
+        It is a file, or holds files that no bundle has: they would be lost.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UsageError(f"--out {out}: is a file", hint="name the bundle's folder")
+    strangers = sorted(
+        path.name
+        for path in out.iterdir()
+        if path.name not in _OURS and not path.match("model.*.tflite")
+    )
+    if strangers:
+        raise UsageError(
+            f"--out {out}: holds {strangers[0]!r}, which is no part of a bundle",
+            hint="the folder is replaced as a whole: move it away, or name another folder",
+        )
 
 
 def _recover(target: Path) -> None:

@@ -187,18 +187,6 @@ def check_baseline(recipe: Recipe, score: Score, trained: float | None) -> None:
         )
 
 
-def trained_score(recipe: Recipe, metrics: Mapping[str, Any]) -> float | None:
-    """The gate's metric as ``metrics.json`` of our trainings has it, None when it has none."""
-    try:
-        if recipe.task == "detection":
-            return float(metrics["shipped"]["ap"])
-        parts = [metrics["validation"][source] for source in recipe.representative.sources]
-        right = sum(float(part["accuracy"]) * int(part["n"]) for part in parts)
-        return right / sum(int(part["n"]) for part in parts)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return None
-
-
 def check_variant(recipe: Recipe, variant: str, baseline: Score, score: Score) -> Gate:
     """The variant loses no more than ``gate.budget``; what was measured goes into the manifest.
 

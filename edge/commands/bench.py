@@ -32,10 +32,10 @@ from edge.commands.measure import (
     run_station,
 )
 from edge.commands.options import add_json, positive, quiet_service, write_json
-from edge.commands.progress import Update, progress
 from edge.commands.targets import STATIONS, Loaded, add_target, bundles_of, cpus
 from edge.contract.bundle import Bundle, choose_variant
 from edge.demo.crowd import MOST, crowd
+from edge.demo.progress import Update, progress
 from edge.demo.summary import percentiles
 from edge.engines import open_engine, runtime_name
 

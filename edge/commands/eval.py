@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from edge.commands.options import add_json, write_json
-from edge.commands.progress import progress
 from edge.commands.targets import Loaded, add_target, bundles_of, cpus
+from edge.demo.progress import progress
 from edge.errors import UsageError
 from edge.evaluation import evaluate
 

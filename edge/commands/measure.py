@@ -189,7 +189,13 @@ def run_station(
         return end is not None and time.monotonic() >= end
 
     with open(os.devnull, "w", encoding="utf-8") as nothing:  # noqa: PTH123
-        station = app.build(config, observer=judged.observe, sink=StdoutSink(nothing), tasks=tasks)
+        station = app.build(
+            config,
+            observer=judged.observe,
+            sink=StdoutSink(nothing),
+            tasks=tasks,
+            sources=[StillSource(image)],
+        )
         station.run(quit_within)
     return judged
 

@@ -33,6 +33,9 @@ Verb: TypeAlias = Literal[
     "ping", "info", "snapshot", "reload", "pause", "resume", "lot_start", "lot_end"
 ]
 
+BUILT_VERBS: frozenset[str] = frozenset({"ping", "info"})
+"""Verbs that this version carries out; the others are names kept for later ones."""
+
 STATE_DIR = Path("/var/lib/linesight")
 
 TASK_DEFAULTS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
@@ -82,9 +85,8 @@ class Station(_Table):
     @classmethod
     def _task_is_built(cls, value: str) -> str:
         if value not in TASK_DEFAULTS:
-            raise ValueError(
-                f"{value!r} comes with a later version; this one has {', '.join(sorted(TASK_DEFAULTS))}"
-            )
+            built = ", ".join(sorted(TASK_DEFAULTS))
+            raise ValueError(f"{value!r} comes with a later version; this one has {built}")
         return value
 
 
@@ -191,6 +193,21 @@ class Mqtt(_Table):
             raise ValueError("mqtt.cert and mqtt.key go together; set both or none")
         if value is not None and "ca" in info.data and info.data["ca"] is None:
             raise ValueError("a client certificate needs TLS; set mqtt.ca too")
+        return value
+
+    @field_validator("ack")
+    @classmethod
+    def _ack_is_built(cls, value: str) -> str:
+        if value == "app":  # who believed to have it would lose alerts
+            raise ValueError("'app' comes with a later version; this one has 'broker'")
+        return value
+
+    @field_validator("allow_commands")
+    @classmethod
+    def _verbs_are_built(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for verb in value:
+            if verb not in BUILT_VERBS:
+                raise ValueError(f"{verb!r} comes with a later version")
         return value
 
     @field_validator("insecure")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import converter.folder
-from converter.folder import FolderError, replacing
+from converter.folder import FolderError, check_target, replacing
+from edge.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -46,6 +47,25 @@ def test_new_takes_the_place_of_old(target: Path) -> None:
         assert _read(target) == "old"
     assert _read(target) == "new"
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_bundles_folder_may_be_replaced(tmp_path: Path) -> None:
+    """An absent folder, an empty one and one with the files of a bundle may be replaced."""
+    check_target(tmp_path / "absent")
+    check_target(tmp_path)
+    for name in ("recipe.toml", "manifest.json", "golden.npz", "CARD.md", "model.int8.tflite"):
+        (tmp_path / name).write_text("")
+    check_target(tmp_path)
+
+
+def test_foreign_folder_is_never_replaced(tmp_path: Path) -> None:
+    """A file, and a folder that holds anything else than a bundle, are refused by name."""
+    (tmp_path / "manifest.json").write_text("")
+    (tmp_path / "thesis.txt").write_text("")
+    with pytest.raises(UsageError, match=r"holds .thesis\.txt., which is no part of a bundle"):
+        check_target(tmp_path)
+    with pytest.raises(UsageError, match="is a file"):
+        check_target(tmp_path / "thesis.txt")
 
 
 def test_folder_that_was_not_there(tmp_path: Path) -> None:

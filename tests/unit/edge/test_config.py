@@ -172,6 +172,8 @@ def test_root_has_no_wildcards_and_no_empty_levels(root: str) -> None:
         ("mqtt", {"host": "mqtt://a"}, "a host name or address"),
         ("mqtt", {"allow_commands": ["pings"]}, "allow_commands[0]: 'pings' is not one of"),
         ("mqtt", {"allow_commands": "ping"}, "needs a list, not 'ping'"),
+        ("mqtt", {"allow_commands": ["reload"]}, "'reload' comes with a later version"),
+        ("mqtt", {"ack": "app"}, "'app' comes with a later version"),
         ("mqtt", {"insecure": "no"}, "needs true or false"),
         ("outbox", {"max_rows": 0}, "allowed: 1 to 10000000"),
         ("outbox", {"rate_per_s": 0}, "allowed: above 0 to 10000"),
@@ -353,3 +355,14 @@ def test_no_other_environment_enters(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NODE", "ROOT", "MQTT_HOST"):
         monkeypatch.setitem(os.environ, f"LINESIGHT_{name}", "x")
     assert config.build(MINIMAL, origin="here") == before
+
+
+def test_the_documentations_examples_load(tmp_path: Path) -> None:
+    """Each TOML example of docs/station-toml.md is a right configuration."""
+    page = (Path(__file__).parents[3] / "docs" / "station-toml.md").read_text(encoding="utf-8")
+    for name in ("ca.pem", "mqtt-password"):
+        (tmp_path / name).touch(0o600)
+    examples = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        config.load(toml(tmp_path, example.replace("/etc/linesight", str(tmp_path))))
