@@ -14,7 +14,7 @@ from converter.folder import check_target, replacing
 from converter.keras_model import KerasEngine, KerasModel, export, load_keras
 from converter.parity import GateNotMet, HeldBack, check_baseline, check_variant
 from converter.recipe import Recipe, RecipeFile
-from converter.representative import ENOUGH, RepresentativeData, draw, split_items
+from converter.representative import ENOUGH, RepresentativeData, check_data, draw, split_items
 from converter.tflite import ConversionError, ModelFile, convert, read_operators
 from converter.trained import read_training, threshold_warning, trained_score
 from edge.contract.bundle import Bundle, load_bundle
@@ -64,6 +64,7 @@ def make_bundle(
     """
     recipe = file.recipe
     check_target(out)
+    check_data(recipe, data)
     model = load_keras(keras_file, recipe.input_spec, sorted(recipe.outputs))
     training = read_training(keras_file, recipe)
     say(f"{keras_file.name}: {model.parameters:,} parameters")

@@ -155,6 +155,6 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
             if key != "at_precision":  # a whole curve; the training's curve has its own file
                 yield from _flat(value, f"{prefix}{key}.")
         elif isinstance(value, float):
-            yield prefix + str(key), f"{value:.4f}".rstrip("0").rstrip(".")
+            yield prefix + str(key), f"{value:.4f}"
         else:
             yield prefix + str(key), str(value)

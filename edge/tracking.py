@@ -13,13 +13,24 @@ from edge.records import Box, Detections, Header, Observation, Track
 Vector = npt.NDArray[np.float64]
 
 
+SHORTEST_NS = 30_000_000
+"""A velocity is measured over at least so long. After a stall, frames come in a burst with time
+stamps a millisecond apart: over such an interval a step of a few pixels looks like thousands of
+pixels per second, and the next prediction would lie outside the picture."""
+
+
 @dataclass(slots=True)
 class _Followed:
-    """One thing while it is followed; ``box`` is (4,), ``velocity`` of its centre in px per s."""
+    """One thing while it is followed; ``box`` is (4,), ``velocity`` of its centre in px per s.
+
+    ``anchor`` is the centre (2,), and its time, from which the next velocity is measured.
+    """
 
     id: int
     box: Vector
     seen_ns: int
+    anchor: Vector
+    anchor_ns: int
     velocity: Vector | None = None
     index: int | None = None
     missed: int = 0
@@ -33,13 +44,13 @@ class _Followed:
 
     def see(self, box: Vector, index: int, now_ns: int, smoothing: float) -> None:
         """Take a matched detection."""
-        passed = (now_ns - self.seen_ns) / 1e9
-        if passed > 0:
-            step = _centre(box) - _centre(self.box)
-            velocity = step / passed
+        passed_ns = now_ns - self.anchor_ns
+        if passed_ns >= SHORTEST_NS:
+            velocity = (_centre(box) - self.anchor) / (passed_ns / 1e9)
             if self.velocity is not None:
                 velocity = smoothing * velocity + (1 - smoothing) * self.velocity
             self.velocity = velocity
+            self.anchor, self.anchor_ns = _centre(box), now_ns
         self.box, self.index, self.seen_ns, self.missed = box, index, now_ns, 0
 
 
@@ -117,7 +128,9 @@ class IouTracker:
                 one.see(boxes[column], int(order[column]), now_ns, self._smoothing)
         self._followed = [one for one in self._followed if self._lives(one, now_ns)]
         for column in sorted(set(range(len(boxes))) - set(pairs.values())):
-            new = _Followed(self._next_id, boxes[column], now_ns, index=int(order[column]))
+            box = boxes[column]
+            new = _Followed(self._next_id, box, now_ns, _centre(box), now_ns)
+            new.index = int(order[column])
             self._followed.append(new)
             self._next_id += 1
         return tuple(
@@ -136,6 +149,7 @@ class IouTracker:
         scale = np.array([header.width / last.width, header.height / last.height])
         for one in self._followed:
             one.box = one.box * np.tile(scale, 2)
+            one.anchor = one.anchor * scale
             one.velocity = None if one.velocity is None else one.velocity * scale
 
     def _match(self, tracks: Vector, boxes: Vector) -> dict[int, int]:

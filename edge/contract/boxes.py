@@ -22,15 +22,35 @@ def iou(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> Boxes:
     numpy.ndarray
         (N, M) float64 in [0, 1]; boxes without area overlap nothing.
     """
+    shared, area_first, area_second = _shared(first, second)
+    return _share(shared, area_first + area_second - shared)
+
+
+def share_inside(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> Boxes:
+    """How much of each box of ``first`` (N, 4) lies inside each of ``second`` (M, 4).
+
+    Returns
+    -------
+    numpy.ndarray
+        (N, M) float64 in [0, 1]; boxes without area lie inside nothing.
+    """
+    shared, area_first, _ = _shared(first, second)
+    return _share(shared, np.broadcast_to(area_first, shared.shape))
+
+
+def _shared(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[Boxes, Boxes, Boxes]:
+    """Areas: (N, M) of the intersections, (N, 1) and (1, M) of the boxes."""
     a = np.asarray(first, np.float64).reshape(-1, 1, 4)
     b = np.asarray(second, np.float64).reshape(1, -1, 4)
     low = np.maximum(a[..., :2], b[..., :2])
     high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
     sides = np.maximum(high - low, 0.0)
-    shared = sides[..., 0] * sides[..., 1]
-    union = a[..., 2] * a[..., 3] + b[..., 2] * b[..., 3] - shared
-    share: Boxes = np.zeros_like(shared)
-    np.divide(shared, union, out=share, where=union > 0)
+    return sides[..., 0] * sides[..., 1], a[..., 2] * a[..., 3], b[..., 2] * b[..., 3]
+
+
+def _share(part: Boxes, whole: Boxes) -> Boxes:
+    share: Boxes = np.zeros_like(part)
+    np.divide(part, whole, out=share, where=whole > 0)
     return share
 
 

@@ -97,13 +97,16 @@ class CenterDecode(_Strict):
     Cell (row, col) with a score at or above ``threshold`` that is the largest of its 3×3
     neighbourhood is a box with centre ``((col + offset_x), (row + offset_y)) * stride`` and size
     ``exp(size) * stride``, all in pixels of the model's input; greedy NMS at ``nms_iou`` keeps at
-    most ``max_detections`` of them.
+    most ``max_detections`` of them. With ``nms_nested``, a box of which at least that share lies
+    inside a better box that was kept goes too: one face found at two sizes overlaps too little for
+    ``nms_iou``.
     """
 
     kind: Literal["center"]
     stride: Annotated[int, Field(ge=1, le=64)]
     threshold: Fraction
     nms_iou: Fraction
+    nms_nested: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     max_detections: Annotated[int, Field(ge=1, le=1000)]
 
 

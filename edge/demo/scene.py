@@ -25,8 +25,8 @@ CAPTION = "portrait: NASA, public domain - the mask is drawn by the demo"
 FACE = (177, 68, 98, 116)
 """x, y, width, height of the face in the portrait, in its pixels."""
 
-_CUT = (95, 0, 260, 375)  # what of the portrait is shown: x, y, width, height
-_SCALE = 1.25
+_CUT = (95, 0, 260, 430)  # what of the portrait is shown: x, y, width, height
+_SCALE = 1.1
 _BACKDROP = (196, 193, 200)  # BGR; near the portrait's own backdrop, so that the edge disappears
 _FINE = 4  # the mask is drawn this much larger and then shrunk, for smooth edges
 

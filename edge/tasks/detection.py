@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.contract import boxes as geometry
 from edge.contract.manifest import CenterDecode, Manifest
 from edge.contract.preprocess import Transform
 from edge.errors import ModelError
@@ -162,7 +163,19 @@ def _suppress(
     candidates = _CANDIDATES_PER_BOX * decode.max_detections
     # The threshold has been applied: 0 lets every score above it pass.
     kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, decode.nms_iou, top_k=candidates)
-    return np.asarray(kept, np.int64).reshape(-1)[: decode.max_detections]
+    rows = np.asarray(kept, np.int64).reshape(-1)
+    if decode.nms_nested is not None:
+        rows = rows[_outermost(boxes[rows], decode.nms_nested)]
+    return rows[: decode.max_detections]
+
+
+def _outermost(boxes: npt.NDArray[np.float64], limit: float) -> npt.NDArray[np.bool_]:
+    """Which boxes, best first, do not lie inside a better one that stays."""
+    nested = geometry.share_inside(boxes, boxes) >= limit
+    stays = np.ones(len(boxes), np.bool_)
+    for row in range(1, len(boxes)):
+        stays[row] = not (nested[row, :row] & stays[:row]).any()
+    return stays
 
 
 def _decode_of(manifest: Manifest) -> CenterDecode:

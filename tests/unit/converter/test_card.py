@@ -33,8 +33,8 @@ def test_card_says_what_was_measured() -> None:
     )
     card = render(recipe, manifest, facts)
     size = manifest.variants["int8"].bytes
-    assert f"| int8 | {size:,} | 0.9600 | -0.0100 | 0.96 | scores 0.0123 of 0.9 |" in card
-    assert "| Keras |  | 0.9700 |  | 0.97 |  |" in card
+    assert f"| int8 | {size:,} | 0.9600 | -0.0100 | 0.9600 | scores 0.0123 of 0.9 |" in card
+    assert "| Keras |  | 0.9700 |  | 0.9700 |  |" in card
     assert "1,234,567 parameters" in card
     assert "321 items of the training side" in card
     assert "Left out: mask_classifier: variant float16 loses too much." in card

@@ -124,3 +124,28 @@ def test_only_detections_can_be_followed() -> None:
     whole = Classification(LABELS, np.array([0.5, 0.5], np.float32))
     with pytest.raises(TypeError, match="not Classification"):
         IouTracker().update(Observation(header(0, 0.0), whole, MODEL, Timings()))
+
+
+def _after_a_burst(tracker: IouTracker) -> set[int]:
+    """Ids of a walker whose frames stall for 0.4 s, come 1 ms apart, and then regularly again."""
+    times = [k / 15 for k in range(10)]
+    times += [1.0 + k / 1000 for k in range(6)]
+    times += [1.005 + k / 15 for k in range(1, 10)]
+    ids = set()
+    for sequence, at_s in enumerate(times):
+        tracks = tracker.update(observed(sequence, at_s, [_face(100 + 6 * sequence)]))
+        ids |= {track.id for track in tracks}
+    return ids
+
+
+def test_a_burst_of_late_frames_keeps_the_id() -> None:
+    """Time stamps that lie together after a stall are not taken for a great speed."""
+    assert _after_a_burst(IouTracker()) == {1}
+
+
+def test_velocity_over_any_interval_would_lose_the_walker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The twin: measured from one frame of the burst to the next, the prediction flies away."""
+    monkeypatch.setattr("edge.tracking.SHORTEST_NS", 1)
+    assert _after_a_burst(IouTracker()) != {1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge.contract.boxes import clip, grow, iou
+from edge.contract.boxes import clip, grow, iou, share_inside
 
 
 def test_iou_by_hand() -> None:
@@ -14,6 +14,14 @@ def test_iou_by_hand() -> None:
     np.testing.assert_allclose(iou(one, others), [[1, 1 / 3, 0, 0]])
     assert iou(others, one).shape == (4, 1)
     assert iou(one[:0], others).shape == (0, 4)
+
+
+def test_share_inside_by_hand() -> None:
+    """A quarter of the first box lies in the second, which lies in it with all of itself."""
+    big, small = np.array([[0.0, 0, 4, 4]]), np.array([[1.0, 1, 2, 2]])
+    assert share_inside(big, small).tolist() == [[0.25]]
+    assert share_inside(small, big).tolist() == [[1.0]]
+    assert share_inside(np.zeros((1, 4)), big).tolist() == [[0.0]]
 
 
 def test_boxes_without_area_overlap_nothing() -> None:

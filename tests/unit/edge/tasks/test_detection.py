@@ -78,6 +78,27 @@ def test_suppression_drops_overlapping_boxes() -> None:
     assert len(decode_detections(maps, loose, "float32", SAME)) == 2
 
 
+def test_one_face_at_two_sizes_is_one_box() -> None:
+    """A box inside a better one goes with nms_nested, though their IoU is small; else both stay."""
+    maps = empty_maps()
+    put(maps, (8, 10), 0.9, side=(32, 32))
+    put(maps, (8, 8), 0.8, side=(12, 12))
+    put(maps, (8, 20), 0.7, side=(12, 12))
+    assert len(decode_detections(maps, MANIFEST, "float32", SAME)) == 3
+    nested = detector_manifest(nms_nested=0.8)
+    found = decode_detections(maps, nested, "float32", same_size(nested))
+    np.testing.assert_allclose(found.scores, [0.9, 0.7])
+
+
+def test_a_better_box_inside_stays() -> None:
+    """Of two nested boxes the better one stays, and the one around it is judged by its own share."""
+    maps = empty_maps()
+    put(maps, (8, 10), 0.8, side=(32, 32))
+    put(maps, (8, 8), 0.9, side=(12, 12))
+    nested = detector_manifest(nms_nested=0.8)
+    assert len(decode_detections(maps, nested, "float32", same_size(nested))) == 2
+
+
 def test_max_detections_keeps_the_best() -> None:
     """No more than max_detections boxes, those with the highest scores."""
     few = detector_manifest(max_detections=2)
