@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.errors import DataError
+
 PAD = 127
 """Grey of the letterbox's bars; the normalization maps it to almost zero."""
 
@@ -60,7 +62,7 @@ def read(path: Path) -> NDArray[np.uint8]:
     """Picture as uint8 [H, W, 3], BGR."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise ValueError(f"not a readable picture: {path}")
+        raise DataError(f"{path}: not a readable picture", hint="mend or remove it")
     return np.asarray(image, np.uint8)
 
 

@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.errors import DataError
+
 NEAR_BITS = 10
 """Of 64: the greatest distance between the hashes of near-twins."""
 
@@ -117,7 +119,7 @@ def thumbnail(path: Path) -> NDArray[np.float32]:
     """Picture as 16×16 grey values, float32 [16, 16]."""
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if image is None:
-        raise ValueError(f"not a readable picture: {path}")
+        raise DataError(f"{path}: not a readable picture", hint="mend or remove it")
     return np.asarray(cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA), np.float32)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from edge.errors import DataError
+
 
 def save_state(path: Path, variables: Sequence[Any], facts: dict[str, Any]) -> None:
     """Write all variables and a few facts, so that a killed training loses one epoch at most;
@@ -25,8 +27,9 @@ def load_state(path: Path, variables: Sequence[Any]) -> dict[str, Any]:
     """Put the variables back and return the facts."""
     with np.load(path, allow_pickle=False) as state:
         if len(state.files) != len(variables) + 1:
-            raise ValueError(
-                f"{path} belongs to another network: {len(variables)} variables expected"
+            raise DataError(
+                f"{path} belongs to another network: {len(variables)} variables expected",
+                hint="resume with the recipe that began this training, or train anew",
             )
         for i, variable in enumerate(variables):
             variable.assign(state[f"v{i}"])

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from pydantic import ValidationError
-
 from edge.messages.payloads import (
     AlertPayload,
     HealthPayload,
@@ -161,5 +159,5 @@ def _malformed(fleet: Fleet) -> Fleet:
 def _parsed(model: type[_P], payload: bytes) -> _P | None:
     try:
         return model.model_validate_json(payload)
-    except ValidationError:
+    except ValueError:  # what pydantic raises is one
         return None
