@@ -10,6 +10,9 @@ BIN    := $(VENV)/bin
 DEPS   := pyproject.toml $(wildcard constraints/*.txt)
 INSTALL = tools/install.sh "$(PYTHON)"
 
+# `make test` installs what its tests need, so a test that misses it has to fail.
+export LINESIGHT_REQUIRE_SYSTEMD = 1
+
 .PHONY: demo test test-numpy1 check format schemas wheel constraints clean
 
 demo: $(VENV)/.demo
@@ -46,6 +49,10 @@ check: $(VENV)/.test
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The JSON Schema files of the package; a test says when they are stale.
+schemas: $(VENV)/.test
+	$(BIN)/python -m tools.schemas
 
 wheel: $(VENV)/.test
 	$(BIN)/python -m build --wheel --outdir dist .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from collections.abc import Sequence
@@ -13,11 +14,12 @@ from edge.config import Camera as CameraConfig
 from edge.config import Config, read_password
 from edge.contract.bundle import Bundle, choose_variant, find_bundle, read_choice, search_path
 from edge.contract.golden import check_golden
-from edge.engines import open_engine
+from edge.engines import open_engine, runtime_name
+from edge.errors import RuntimeAbsent
 from edge.health import Health, boot_id, clock_synced
 from edge.messages import StationInfo, Topics, encode_availability
 from edge.outbox import Outbox
-from edge.pipeline import AlertIds, Camera, Description, Observer, Pipeline
+from edge.pipeline import AlertIds, Camera, Description, LastExit, Observer, Pipeline
 from edge.protocols import Engine, Sink, Source, Task
 from edge.rules import MaskRule, RateLimited
 from edge.sinks.mqtt import MqttSettings, MqttSink
@@ -114,6 +116,7 @@ def build(
         allow_commands=frozenset(config.mqtt.allow_commands),
         health_interval_s=health_interval_s,
         description=_description(),
+        last_exit=LastExit((config.station.state_dir / outbox).with_suffix(".exit")),
         observer=observer,
     )
 
@@ -263,7 +266,11 @@ def _mqtt(config: Config, station: StationInfo) -> MqttSink:
 
 
 def _description() -> Description:
+    versions = {"linesight": __version__, "python": platform.python_version()}
+    # Tasks that were handed in may do without a runtime.
+    with contextlib.suppress(RuntimeAbsent):
+        versions["runtime"] = runtime_name()
     return Description(
-        versions={"linesight": __version__, "python": platform.python_version()},
-        hardware={"machine": platform.machine(), "cpus": str(os.cpu_count() or 1)},
+        versions=versions,
+        hardware={"machine": platform.machine(), "cpus": os.cpu_count() or 1},
     )

@@ -27,7 +27,8 @@
     │   └── OutboxUnwritable         PermissionError        78
     ├── SinkError                    OSError                 1
     │   ├── BrokerUnreachable        ConnectionError        69
-    │   └── BrokerRefused            PermissionError        69
+    │   ├── BrokerRefused            PermissionError        69
+    │   └── MessageRefused           ValueError              1
     └── StageError                   RuntimeError            1
         ├── StageStuck               TimeoutError            1
         └── StageFailed                                      1
@@ -57,6 +58,7 @@ __all__ = [
     "HashMismatch",
     "LineSightError",
     "ManifestError",
+    "MessageRefused",
     "ModelError",
     "NonFiniteOutput",
     "OutboxError",
@@ -174,6 +176,10 @@ class BrokerRefused(SinkError, PermissionError):
     """The broker answers but refuses us: wrong password, topic not allowed, protocol."""
 
     exit_code = 69
+
+
+class MessageRefused(SinkError, ValueError):
+    """The message can never be sent over this connection; another one may be."""
 
 
 class StageError(LineSightError, RuntimeError):

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import Counter, deque
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections import deque
+from typing import Any
 
 from edge.errors import LineSightError
 from edge.messages import Topics
-from edge.records import Command
+from edge.records import Command, RefusalCode
 
-VERBS = frozenset({"ping"})
+VERBS = frozenset({"ping", "info"})
 """The closed list of verbs that this version carries out."""
 
-ALWAYS_ON = frozenset({"ping"})
+ALWAYS_ON = frozenset({"ping", "info"})
 """Verbs that need no leave in ``allow_commands``."""
 
 MAX_BYTES = 64 << 10
@@ -26,18 +25,20 @@ _MAX_DEPTH = 32
 _MAX_TXN = 128
 _TXNS_KEPT = 1024
 
-RefusalCode = Literal[
-    "retained", "too_large", "too_deep", "junk", "unknown_verb", "not_allowed", "no_txn",
-    "replayed", "full",
-]  # fmt: skip
-
 
 class CommandRefused(LineSightError, ValueError):
-    """A command came in that this station does not carry out; ``code`` says why in one word."""
+    """A command came in that this station does not carry out.
 
-    def __init__(self, code: RefusalCode, message: str, *, hint: str = "") -> None:
+    ``code`` says why in one word; ``command`` is who can be told so, None when the message has no
+    ``txn`` to name in a reply.
+    """
+
+    def __init__(
+        self, code: RefusalCode, message: str, *, hint: str = "", command: Command | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.code: RefusalCode = code
+        self.command = command
 
 
 def parse_command(
@@ -47,33 +48,27 @@ def parse_command(
     response_topic: str | None,
     correlation: bytes | None,
     topics: Topics,
+    cameras: frozenset[str],
     allow: frozenset[str],
     received_ns: int,
 ) -> Command:
     """A message from a command topic as a typed command.
 
-    ``allow`` are the verbs of ``allow_commands``; those in ``ALWAYS_ON`` need no leave.
-    ``received_ns`` is monotonic.
+    ``cameras`` are the station's camera ids, ``allow`` the verbs of ``allow_commands``; those in
+    ``ALWAYS_ON`` need no leave. ``received_ns`` is monotonic.
 
     Raises
     ------
     CommandRefused
-        It is retained, larger than 64 KiB, nested deeper than 32, not a JSON object, its verb is
-        unknown or not allowed, or it has no ``txn`` of 1 to 128 printable characters.
+        It is larger than 64 KiB, nested deeper than 32, not a JSON object, or has no ``txn`` of 1
+        to 128 printable characters; or it is retained, its verb is unknown or not allowed, or the
+        camera unknown: then the error carries the command.
     """
     target = topics.command(topic)
     # What a stranger sent is shown shortened and escaped, so that it cannot forge a log line.
     shown = ascii(topic[:200])
-    if target is None or target[1] not in VERBS:
+    if target is None:
         raise CommandRefused("unknown_verb", f"{shown}: no such command")
-    camera, verb = target
-    if retain:
-        # It would be carried out again after every reconnect.
-        raise CommandRefused("retained", f"{shown}: a retained command", hint="publish it plainly")
-    if verb not in ALWAYS_ON and verb not in allow:
-        raise CommandRefused(
-            "not_allowed", f"{shown}: not allowed", hint="name the verb in [mqtt].allow_commands"
-        )
     if len(payload) > MAX_BYTES:
         raise CommandRefused("too_large", f"{shown}: {len(payload)} bytes, at most {MAX_BYTES}")
     body = _json_object(payload, shown)
@@ -82,7 +77,25 @@ def parse_command(
         raise CommandRefused(
             "no_txn", f"{shown}: needs a txn, a text of 1 to {_MAX_TXN} printable characters"
         )
-    return Command(verb, txn, camera, body, response_topic, correlation, received_ns)
+    camera, verb = target
+    command = Command(verb, txn, camera, body, response_topic, correlation, received_ns)
+    if verb not in VERBS:
+        raise CommandRefused("unknown_verb", f"{shown}: no such command", command=command)
+    if camera is not None and camera not in cameras:
+        raise CommandRefused("unknown_camera", f"{shown}: no such camera", command=command)
+    if retain:
+        # It would be carried out again after every reconnect.
+        raise CommandRefused(
+            "retained", f"{shown}: a retained command", hint="publish it plainly", command=command
+        )
+    if verb not in ALWAYS_ON and verb not in allow:
+        raise CommandRefused(
+            "not_allowed",
+            f"{shown}: not allowed",
+            hint="name the verb in [mqtt].allow_commands",
+            command=command,
+        )
+    return command
 
 
 def _json_object(payload: bytes, shown: str) -> dict[str, Any]:
@@ -124,7 +137,6 @@ class Inbox:
         self._lock = threading.Lock()
         self._waiting: deque[Command] = deque()
         self._txns: dict[str, None] = {}
-        self._refused: Counter[str] = Counter()
 
     def put(self, command: Command) -> None:
         """Queue a command.
@@ -132,33 +144,24 @@ class Inbox:
         Raises
         ------
         CommandRefused
-            Its ``txn`` is one of the last 1,024, or the queue is full; it is counted. A full queue
-            does not use the ``txn`` up.
+            Its ``txn`` is one of the last 1,024, or the queue is full, which does not use the
+            ``txn`` up.
         """
         with self._lock:
             if command.txn in self._txns:
-                self._refused["replayed"] += 1
-                raise CommandRefused("replayed", f"{command.verb}: txn {command.txn!a} came before")
+                raise CommandRefused(
+                    "replayed", f"{command.verb}: txn {command.txn!a} came before", command=command
+                )
             if len(self._waiting) >= self._capacity:
-                self._refused["full"] += 1
-                raise CommandRefused("full", f"{command.verb}: {self._capacity} commands wait")
+                raise CommandRefused(
+                    "full", f"{command.verb}: {self._capacity} commands wait", command=command
+                )
             self._txns[command.txn] = None
             if len(self._txns) > _TXNS_KEPT:
                 del self._txns[next(iter(self._txns))]
             self._waiting.append(command)
 
-    def count_refused(self, code: RefusalCode) -> None:
-        """Count a message that ``parse_command`` refused."""
-        with self._lock:
-            self._refused[code] += 1
-
     def get(self) -> Command | None:
         """The oldest command, None when there is none."""
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
-
-    @property
-    def refused(self) -> Mapping[str, int]:
-        """How many messages were refused since the start, by code."""
-        with self._lock:
-            return dict(self._refused)

@@ -1,5 +1,6 @@
 """The seams of the service. Each docstring is the contract that every implementation keeps;
-``tests/conformance`` runs one suite over all implementations of a protocol."""
+``tests/conformance`` runs one suite over all implementations of a protocol.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +10,16 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
-from edge.records import Alert, Frame, Message, ModelRef, Observation, Outputs, Track
+from edge.records import (
+    Alert,
+    Frame,
+    Message,
+    ModelRef,
+    Observation,
+    Outputs,
+    ReasonCode,
+    Track,
+)
 
 
 @runtime_checkable
@@ -134,7 +144,8 @@ class Tracker(Protocol):
 @runtime_checkable
 class Rule(Protocol):
     """Decides when an alert begins, changes and ends, for one camera. No clock, no I/O:
-    time is ``observation.header.captured_ns``."""
+    time is ``observation.header.captured_ns``.
+    """
 
     def update(self, observation: Observation, tracks: Sequence[Track]) -> tuple[Alert, ...]:
         """The revisions that this observation causes, oldest alert first."""
@@ -146,7 +157,8 @@ class Rule(Protocol):
 @dataclass(frozen=True, slots=True)
 class Connected:
     """The broker took us. ``receive_maximum`` bounds messages in flight, ``max_packet`` bytes of
-    one packet (None: no limit)."""
+    one packet (None: no limit).
+    """
 
     receive_maximum: int
     max_packet: int | None
@@ -154,9 +166,13 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The connection has gone or was never made; everything in flight is forgotten."""
+    """The connection has gone or was never made; everything in flight is forgotten.
+
+    ``reason`` is one line for the operator, ``code`` what the health message calls it.
+    """
 
     reason: str
+    code: ReasonCode = "broker_unreachable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +227,11 @@ class Sink(Protocol):
 
         Raises
         ------
+        MessageRefused
+            This message can never be sent over this connection: larger than the broker takes, or
+            not a topic. Others can.
         SinkError
-            The message can never be sent over this connection: larger than the broker takes.
+            The sink is broken for good; nothing can be sent any more.
         """
 
     def subscribe(self, topics: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from edge.records import (
     ModelRef,
     Observation,
     Phase,
+    ReasonCode,
     Timings,
     Track,
 )
@@ -105,6 +106,7 @@ class FakeSource:
         self._gap_ns = round(gap_s * 1e9)
         self._endless = endless
         self._due = 0
+        self._sequence = 0
 
     @property
     def due_ns(self) -> int:
@@ -116,6 +118,7 @@ class FakeSource:
         if failure is not None:
             raise failure
         self.is_open = True
+        self._sequence = 0
 
     def read(self) -> Frame | None:
         assert self.is_open, "read before open"
@@ -126,7 +129,8 @@ class FakeSource:
         if step is not None:
             raise step
         self._due = time.monotonic_ns() + self._gap_ns if self._gap_ns else 0
-        frame = make_frame(self.camera, self.given)
+        frame = make_frame(self.camera, self._sequence)
+        self._sequence += 1
         self.given += 1
         return frame
 
@@ -252,12 +256,14 @@ class FakeSink:
             self._events.append(Connected(self._window, None))
             self._wake.notify_all()
 
-    def disconnect(self, reason: str = "cable pulled") -> None:
+    def disconnect(
+        self, reason: str = "cable pulled", code: ReasonCode = "broker_unreachable"
+    ) -> None:
         """The connection goes."""
         with self._wake:
             self._reachable = self.connected = False
             self._inflight.clear()
-            self._events.append(Disconnected(reason))
+            self._events.append(Disconnected(reason, code))
             self._wake.notify_all()
 
     def receive(self, topic: str, payload: bytes, *, response_topic: str | None = None) -> None:

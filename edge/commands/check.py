@@ -19,7 +19,7 @@ from edge.contract.bundle import choose_variant, find_bundle, read_choice, searc
 from edge.contract.golden import check_golden
 from edge.engines import open_engine, runtime_name
 from edge.errors import ConfigError, LineSightError
-from edge.sinks.mqtt import probe
+from edge.sinks.probe import probe
 from edge.sources import open_source
 
 FRAME_S = 5.0

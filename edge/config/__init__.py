@@ -14,9 +14,9 @@ from edge.config.models import (
     Outbox,
     RuleSettings,
     Station,
-    is_local,
     without_password,
 )
+from edge.sinks.mqtt_settings import is_local
 
 __all__ = [
     "Camera",

@@ -7,7 +7,6 @@ key is wrong: every mistake is reported in one run.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import os
 import re
@@ -23,6 +22,9 @@ from pydantic import (
     field_validator,
 )
 
+from edge.inbox import VERBS
+from edge.sinks.mqtt_settings import is_local
+
 Identifier: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Root: TypeAlias = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$", max_length=128)
@@ -32,9 +34,7 @@ Fraction: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0)]
 Verb: TypeAlias = Literal[
     "ping", "info", "snapshot", "reload", "pause", "resume", "lot_start", "lot_end"
 ]
-
-BUILT_VERBS: frozenset[str] = frozenset({"ping", "info"})
-"""Verbs that this version carries out; the others are names kept for later ones."""
+"""Every name of a verb, those of later versions too; this one carries out ``VERBS``."""
 
 STATE_DIR = Path("/var/lib/linesight")
 
@@ -152,16 +152,6 @@ class RuleSettings(_Table):
         return value
 
 
-def is_local(host: str) -> bool:
-    """Does this host name or address mean the machine itself?"""
-    if host.rstrip(".").lower() == "localhost" or host.lower().endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 class Mqtt(_Table):
     """``[mqtt]``: the broker. TLS is used exactly when ``ca`` is set; ``insecure`` permits plain
     TCP to another host and never turns off a certificate check.
@@ -206,7 +196,7 @@ class Mqtt(_Table):
     @classmethod
     def _verbs_are_built(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for verb in value:
-            if verb not in BUILT_VERBS:
+            if verb not in VERBS:
                 raise ValueError(f"{verb!r} comes with a later version")
         return value
 

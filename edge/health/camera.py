@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from statistics import median
 from typing import Literal
 
 from edge.health.reservoir import Reservoir
@@ -14,8 +16,11 @@ NONFINITE_LIMIT = 5
 """Outputs with NaN or infinity in a row that make the model a reason."""
 
 STALL_S = 5.0
-"""Seconds without a frame from an open live camera that make it stalled, or three intervals of its
-last frames if that is longer."""
+"""Seconds without a frame from an open live camera that make it stalled, or three times the median
+interval of its last frames if that is longer."""
+STALL_CAP_S = 60.0
+"""However slow a camera is, so long a silence is a stall."""
+_INTERVALS = 8
 
 _State = Literal["opening", "open", "absent", "ended"]
 
@@ -40,7 +45,8 @@ class CameraHealth:
         self._absence = ""
         self._live = True
         self._last_frame = time.monotonic()
-        self._interval = 0.0
+        self._fresh = True  # no frame yet since it was opened
+        self._intervals: deque[float] = deque(maxlen=_INTERVALS)
         self._frames_in = self._corrupt = self._stale = self._reconnects = 0
         self._nonfinite = self._nonfinite_row = 0
 
@@ -51,19 +57,24 @@ class CameraHealth:
 
     @property
     def state(self) -> _State:
-        """``opening`` until the first attempt is over, then ``open`` or ``absent``; ``ended``."""
+        """``opening`` until the first attempt is over, then ``open`` or ``absent``; ``ended``.
+
+        A camera that was absent is so until it gives a frame: some open well and give nothing.
+        """
         return self._state
 
     def opened(self, *, live: bool) -> None:
         """The source was opened."""
         with self._lock:
-            self._state, self._live = "open", live
+            if self._state != "absent":
+                self._state = "open"
+            self._live, self._fresh = live, True
             self._last_frame = time.monotonic()
+            self._intervals.clear()
 
     def lost(self, detail: str) -> None:
         """The source cannot be opened, or has gone; it will be tried again."""
         with self._lock:
-            self._reconnects += self._state == "open"
             self._state, self._absence = "absent", detail
 
     def ended(self) -> None:
@@ -75,8 +86,12 @@ class CameraHealth:
         """A frame came."""
         with self._lock:
             now = time.monotonic()
-            if self._frames_in:
-                self._interval = now - self._last_frame
+            if not self._fresh:
+                self._intervals.append(now - self._last_frame)
+            self._fresh = False
+            if self._state == "absent":
+                self._state = "open"
+                self._reconnects += self._frames_in > 0
             self._frames_in += 1
             self._last_frame = now
 
@@ -107,9 +122,9 @@ class CameraHealth:
         """A verdict was reached, so long after the capture."""
         self.age_ms.add(age_ms)
 
-    def status(self, interval_s: float) -> CameraStatus:
-        """The counters; rates and percentiles over the time since the last call."""
-        judged, age = self.age_ms.drain()
+    def status(self, interval_s: float, *, anew: bool = True) -> CameraStatus:
+        """The counters; rates and percentiles of the interval, which begins ``anew`` or goes on."""
+        judged, age = self.age_ms.drain() if anew else self.age_ms.look()
         with self._lock:
             return CameraStatus(
                 frames_in=self._frames_in,
@@ -120,6 +135,10 @@ class CameraHealth:
                 age_ms_p95=None if age is None else age.p95,
             )
 
+    def _stall_s(self) -> float:
+        usual = median(self._intervals) if self._intervals else 0.0
+        return min(STALL_CAP_S, max(STALL_S, 3 * usual))
+
     def reasons(self) -> list[Reason]:
         """Why this camera is not well."""
         found = []
@@ -127,10 +146,8 @@ class CameraHealth:
             silence = time.monotonic() - self._last_frame
             if self._state == "absent":
                 found.append(Reason("cam_absent", self._absence, self.camera))
-            elif (
-                self._state == "open" and self._live and silence > max(STALL_S, 3 * self._interval)
-            ):
-                found.append(Reason("cam_stalled", f"no frame for over {STALL_S:g} s", self.camera))
+            elif self._state == "open" and self._live and silence > (limit := self._stall_s()):
+                found.append(Reason("cam_stalled", f"no frame for over {limit:.0f} s", self.camera))
             if self._nonfinite_row >= NONFINITE_LIMIT:
                 found.append(
                     Reason(

@@ -9,7 +9,7 @@ from edge.health.camera import CameraHealth
 from edge.health.links import BrokerHealth, OutboxHealth
 from edge.health.machine import clock_synced, rss_mb
 from edge.health.reservoir import Reservoir
-from edge.records import Reason, Status
+from edge.records import Percentiles, Reason, Status
 
 CLOCK_S = 1.0
 """Between two questions whether the clock is synchronised."""
@@ -63,23 +63,31 @@ class Health:
             found.append(Reason("clock_unsynced", "no time source has set the clock since boot"))
         return tuple(found)
 
-    def status(self) -> Status:
-        """The whole status; rates and percentiles over the time since the last call.
+    def status(self, *, anew: bool = True) -> Status:
+        """The whole status; rates and percentiles of the interval, which begins ``anew`` or goes
+        on: a status out of turn must not cut it short for those that have nothing to do with it.
 
         ``fault`` means that alerts are being lost, ``degraded`` that anything else is not well.
         """
         now, cpu = time.monotonic(), time.process_time()
         interval, used = now - self._since, cpu - self._cpu
-        self._since, self._cpu = now, cpu
+        if anew:
+            self._since, self._cpu = now, cpu
         reasons = self.reasons()
         return Status(
             state="fault" if self.outbox.losing else "degraded" if reasons else "ok",
             reasons=reasons,
-            cameras={name: camera.status(interval) for name, camera in self.cameras.items()},
+            cameras={
+                name: camera.status(interval, anew=anew) for name, camera in self.cameras.items()
+            },
             mqtt=self.broker.status(),
             outbox=self.outbox.status(self.broker.duplicates_possible),
             cpu=used / interval if interval > 0 else 0.0,
             rss_mb=rss_mb(),
-            infer_ms=self.infer_ms.drain()[1],
-            puback_ms=self.broker.puback_ms.drain()[1],
+            infer_ms=_percentiles(self.infer_ms, anew=anew),
+            puback_ms=_percentiles(self.broker.puback_ms, anew=anew),
         )
+
+
+def _percentiles(reservoir: Reservoir, *, anew: bool) -> Percentiles | None:
+    return (reservoir.drain() if anew else reservoir.look())[1]

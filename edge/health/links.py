@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from edge.health.reservoir import Reservoir
-from edge.records import MqttStatus, OutboxStatus, Reason
+from edge.records import MqttStatus, OutboxStatus, Reason, ReasonCode
 
 HIGH_WATER = 0.8
 """Share of the outbox's bound from which it is a reason."""
+
+LOSING_S = 60.0
+"""So long after the last loss alerts count as being lost: longer than between two health messages,
+so that one of them says so, however seldom alerts come."""
 
 
 class BrokerHealth:
@@ -19,7 +24,7 @@ class BrokerHealth:
         self._lock = threading.Lock()
         self._connected = False
         self._connects = 0
-        self._absence: str | None = None
+        self._absence: Reason | None = None
         self._inflight = 0
         self._refused: dict[str, str] = {}
         self._duplicates = 0
@@ -40,10 +45,12 @@ class BrokerHealth:
             self._connected, self._absence = True, None
             self._connects += 1
 
-    def disconnected(self, reason: str, unacknowledged: int) -> None:
-        """The connection has gone, with so many messages sent and not acknowledged."""
+    def disconnected(
+        self, reason: str, unacknowledged: int, code: ReasonCode = "broker_unreachable"
+    ) -> None:
+        """There is no connection, why, and how many messages were sent and not acknowledged."""
         with self._lock:
-            self._connected, self._absence, self._inflight = False, reason, 0
+            self._connected, self._absence, self._inflight = False, Reason(code, reason), 0
             self._duplicates += unacknowledged
 
     def inflight(self, count: int) -> None:
@@ -71,7 +78,7 @@ class BrokerHealth:
         with self._lock:
             found = [Reason("not_authorized", f"{t}: {d}") for t, d in self._refused.items()]
             if self._absence is not None:
-                found.append(Reason("broker_unreachable", self._absence))
+                found.append(self._absence)
         return found
 
 
@@ -84,7 +91,9 @@ class OutboxHealth:
         self._status = OutboxStatus(0, 0, 0.0, 0, 0, 0, 0)
         self._failing: str | None = None
         self._lost = 0
-        self._losing = False
+        self._evicted: int | None = None  # None until the database was counted the first time
+        self._losing: Reason | None = None
+        self._losing_until = 0.0
 
     @property
     def lost(self) -> int:
@@ -94,7 +103,10 @@ class OutboxHealth:
     def counted(self, status: OutboxStatus) -> None:
         """The outbox's own counters; it works."""
         with self._lock:
-            self._status, self._failing, self._losing = status, None, False
+            if self._evicted is not None and status.dropped_oldest > self._evicted:
+                self._lose("outbox_high", "it was full: the oldest alerts gave way")
+            self._evicted = status.dropped_oldest
+            self._status, self._failing = status, None
 
     def failing(self, detail: str) -> None:
         """The outbox cannot be written; messages wait in memory."""
@@ -105,12 +117,18 @@ class OutboxHealth:
         """A message gave way in memory to a newer one."""
         with self._lock:
             self._lost += 1
-            self._losing = True
+            self._lose(
+                "disk_full", "the disk failed too long for memory: alerts were lost"
+            )
 
     @property
     def losing(self) -> bool:
-        """Whether messages are being lost now."""
-        return self._losing
+        """Whether messages are being lost, now or in the last minute."""
+        return self._losing is not None and time.monotonic() < self._losing_until
+
+    def _lose(self, code: ReasonCode, detail: str) -> None:
+        self._losing = Reason(code, detail)
+        self._losing_until = time.monotonic() + LOSING_S
 
     def status(self, duplicates_possible: int) -> OutboxStatus:
         """The outbox's part of the status."""
@@ -136,4 +154,7 @@ class OutboxHealth:
             rows, size = self._status.rows, self._status.bytes
             if rows > HIGH_WATER * self._max_rows or size > HIGH_WATER * self._max_bytes:
                 found.append(Reason("outbox_high", f"over {HIGH_WATER:.0%} of the outbox is used"))
+            losing = self._losing if self.losing else None
+            if losing is not None and losing.code not in [reason.code for reason in found]:
+                found.append(losing)
         return found

@@ -41,6 +41,16 @@ class Reservoir:
         with self._lock:
             values, self._values = self._values, []
             seen, self._seen = self._seen, 0
+        return self._account(seen, values)
+
+    def look(self) -> tuple[int, Percentiles | None]:
+        """What :meth:`drain` would return; changes nothing."""
+        with self._lock:
+            values, seen = list(self._values), self._seen
+        return self._account(seen, values)
+
+    @staticmethod
+    def _account(seen: int, values: list[float]) -> tuple[int, Percentiles | None]:
         if not values:
             return seen, None
         p50, p95, p99 = (float(v) for v in np.percentile(values, (50, 95, 99)))

@@ -20,6 +20,7 @@ from edge.records import (
     Message,
     ModelRef,
     Percentiles,
+    ReplyCode,
     Status,
 )
 
@@ -158,11 +159,12 @@ def encode_info(
     station: StationInfo,
     *,
     versions: Mapping[str, str],
-    hardware: Mapping[str, str],
+    hardware: Mapping[str, str | int],
     models: Sequence[ModelRef],
     now: datetime,
+    last_exit: str | None = None,
 ) -> Message:
-    """The retained description of what runs here."""
+    """The retained description of what runs here; ``last_exit`` is how the run before ended."""
     payload = payloads.InfoPayload(
         ts=moment(now),
         node=station.node,
@@ -170,6 +172,7 @@ def encode_info(
         config=station.config,
         versions=dict(versions),
         hardware=dict(hardware),
+        last_exit=last_exit,
         models=tuple(_model(model) for model in models),
         schemas=tuple(payloads.PUBLISHED),
     )
@@ -181,7 +184,7 @@ def encode_reply(
     station: StationInfo,
     *,
     ok: bool,
-    code: str,
+    code: ReplyCode,
     error: str | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> Message:

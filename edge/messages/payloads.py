@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge.records import Phase, ReasonCode, Severity
+from edge.records import Phase, ReasonCode, ReplyCode, Severity
 
 Hex16 = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -171,7 +171,11 @@ class MqttPart(Payload):
 
 
 class OutboxPart(Payload):
-    """What waits, and what was lost or may come twice since the outbox was made."""
+    """What waits, and what was lost or may come twice.
+
+    Counted since the outbox was made, but for ``duplicates_possible`` and for messages that memory
+    could not hold while the disk failed (a part of ``dropped_oldest``): those since the start.
+    """
 
     rows: Count
     bytes: Count
@@ -213,7 +217,10 @@ class StatePayload(Payload):
 
 
 class InfoPayload(Payload):
-    """What runs here. ``schemas`` lists the schema ids that the station publishes."""
+    """What runs here, and how the run before it ended (``last_exit``).
+
+    ``schemas`` lists the schema ids that the station publishes.
+    """
 
     schema_: Annotated[Literal["linesight.info/1"], Field(alias="schema")] = "linesight.info/1"
     ts: Moment
@@ -221,7 +228,8 @@ class InfoPayload(Payload):
     boot: str
     config: str
     versions: dict[str, str]
-    hardware: dict[str, str]
+    hardware: dict[str, str | int]
+    last_exit: str | None = None
     models: tuple[ModelPart, ...]
     schemas: tuple[str, ...]
 
@@ -232,7 +240,7 @@ class ReplyPayload(Payload):
     schema_: Annotated[Literal["linesight.reply/1"], Field(alias="schema")] = "linesight.reply/1"
     txn: str
     ok: bool
-    code: str
+    code: ReplyCode
     error: str | None = None
     data: dict[str, Any] | None = None
 

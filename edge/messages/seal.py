@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from edge.messages.payloads import moment
 from edge.records import Message
@@ -68,12 +68,15 @@ def seal(row: Stored, context: SealContext) -> bytes:
     Raises
     ------
     ValueError
-        The message has no ``seq``, or its payload is not a JSON object.
+        The message has no ``seq``, or its payload is not a JSON object of ours.
     """
     message = row.message
     if message.seq is None:
         raise ValueError(f"message to {message.topic} has no seq: the outbox never stored it")
-    body = json.loads(message.payload)
+    try:
+        body = json.loads(message.payload)
+    except RecursionError as error:
+        raise ValueError(f"message to {message.topic}: payload is nested too deep") from error
     if not isinstance(body, dict):
         raise ValueError(f"message to {message.topic}: payload is not a JSON object")
     body["seq"] = message.seq
@@ -82,11 +85,28 @@ def seal(row: Stored, context: SealContext) -> bytes:
     same_boot = row.boot_id == context.boot_id
     if not same_boot or row.created_mono_ns < context.connected_since_mono_ns:
         body["replayed"] = True
-    clock = body.get("clock")
-    if clock is not None and not clock["synced"] and same_boot and context.clock_synced:
-        seconds, rest_ns = divmod(body["mono_ns"] + context.wall_offset_ns, 1_000_000_000)
-        # Whole seconds and microseconds apart: a float of both would round milliseconds away.
-        corrected = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest_ns // 1000)
-        body["ts"] = moment(corrected)
+    if "clock" in body and not _synced(body, message.topic) and same_boot and context.clock_synced:
+        body["ts"] = moment(_corrected(body, message.topic, context.wall_offset_ns))
         body["clock"] = {"synced": True}
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _synced(body: dict[str, Any], topic: str) -> bool:
+    clock = body["clock"]
+    synced = clock.get("synced") if isinstance(clock, dict) else None
+    if not isinstance(synced, bool):
+        raise ValueError(f"message to {topic}: clock does not say whether it is synced")
+    return synced
+
+
+def _corrected(body: dict[str, Any], topic: str, wall_offset_ns: int) -> datetime:
+    mono_ns = body.get("mono_ns")
+    if not isinstance(mono_ns, int):
+        raise ValueError(f"message to {topic}: mono_ns is not a whole number")
+    seconds, rest_ns = divmod(mono_ns + wall_offset_ns, 1_000_000_000)
+    try:
+        whole = datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError) as error:
+        raise ValueError(f"message to {topic}: mono_ns is no time") from error
+    # Whole seconds and microseconds apart: a float of both would round milliseconds away.
+    return whole.replace(microsecond=rest_ns // 1000)

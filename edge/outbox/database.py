@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import secrets
@@ -18,6 +19,23 @@ SCHEMA_VERSION = 1
 _CORRUPT_KEPT = 2
 _QUICK_CHECK_BYTES = 64 << 20
 _SUFFIXES = ("", "-wal", "-shm")
+_BUSY_S = 1.0
+"""How long somebody who looks into the file with another program may hold us up."""
+_FOR_PEOPLE = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EEXIST,
+        errno.EISDIR,
+        errno.ELOOP,
+    }
+)
+"""What stays as it is until somebody mends it; everything else (no space, no descriptors, an I/O
+error) may be over when the service manager starts us again."""
+_FOR_PEOPLE_SQLITE = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN})
 
 # AUTOINCREMENT: without it row numbers start again when the table empties, and a late
 # acknowledgement could delete a younger row.
@@ -61,9 +79,9 @@ def open_database(path: Path) -> sqlite3.Connection:
     Raises
     ------
     OutboxUnwritable
-        The directory or the file cannot be written.
+        The directory or the file may not be written; only people can change that.
     OutboxError
-        A newer version of LineSight wrote it.
+        A newer version of LineSight wrote it, or the disk or another program is in the way now.
     """
     try:
         try:
@@ -75,23 +93,45 @@ def open_database(path: Path) -> sqlite3.Connection:
     except (sqlite3.Error, OSError) as error:
         if isinstance(error, OutboxError):
             raise
-        raise OutboxUnwritable(
-            f"{path.parent}: state directory not writable: {error}",
+        raise cannot_open(path, error) from error
+
+
+def cannot_open(path: Path, error: sqlite3.Error | OSError) -> OutboxError:
+    """The typed error for an outbox that cannot be opened: does it need people, or time?"""
+    if isinstance(error, OSError):
+        cause, lasting = error.strerror or str(error), error.errno in _FOR_PEOPLE
+    else:
+        code = _primary(error)
+        cause, lasting = str(error), code in _FOR_PEOPLE_SQLITE
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return OutboxError(
+                f"{path}: {cause}", hint="another program has the file open: close it there"
+            )
+    if lasting:
+        return OutboxUnwritable(
+            f"{path.parent}: state directory not writable: {cause}",
             hint="make state_dir a directory that the service's user may write",
-        ) from error
+        )
+    return OutboxError(f"{path}: {cause}", hint="look at the disk: full or worn out?")
+
+
+def _primary(error: sqlite3.Error) -> int | None:
+    """SQLite's error code without its extension; None when the error is not SQLite's own."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 def _open(path: Path) -> sqlite3.Connection:
     if path.is_symlink():
-        raise OSError(f"{path.name} is a symbolic link")
+        raise OSError(errno.ELOOP, f"{path.name} is a symbolic link")
     # Made by us, so that nobody else may read it, and SQLite follows no link put in its place.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-    connection = sqlite3.connect(path, isolation_level=None, timeout=0.0)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_S)
     try:
         _prepare(connection, path)
     except sqlite3.DatabaseError as error:
         connection.close()
-        if error.sqlite_errorcode in (
+        if _primary(error) in (
             sqlite3.SQLITE_CORRUPT,
             sqlite3.SQLITE_NOTADB,
             sqlite3.SQLITE_ERROR,  # a table or column that should be there is not

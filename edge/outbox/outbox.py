@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from edge.errors import OutboxError, OutboxUnwritable
+from edge.errors import OutboxError
 from edge.messages import OUTBOX_EXPIRY_S
 from edge.outbox.change import Change
-from edge.outbox.database import open_database, transaction
+from edge.outbox.database import cannot_open, open_database, transaction
 from edge.outbox.lock import OwnerLock
 from edge.outbox.row import OutboxCounters, Row
 from edge.records import Message
@@ -81,9 +81,10 @@ class Outbox:
         OutboxLocked
             Another process owns it.
         OutboxUnwritable
-            The directory cannot be written.
+            The directory may not be written; only people can change that.
         OutboxError
-            A newer version of LineSight wrote it.
+            A newer version of LineSight wrote it, or the disk or another program is in the way
+            now: trying again later may help.
         """
         if max_rows < 1 or max_bytes < MAX_PAYLOAD_BYTES:
             raise ValueError(f"outbox: needs max_rows >= 1, max_bytes >= {MAX_PAYLOAD_BYTES}")
@@ -93,10 +94,7 @@ class Outbox:
         except OutboxError:
             raise
         except OSError as error:
-            raise OutboxUnwritable(
-                f"{path.parent}: state directory not writable: {error.strerror}",
-                hint="make state_dir a directory that the service's user may write",
-            ) from error
+            raise cannot_open(path, error) from error
         try:
             connection = open_database(path)
         except BaseException:
@@ -118,6 +116,20 @@ class Outbox:
         with self._changing() as change:
             change.set("next_id", first + count)
         return range(first, first + count)
+
+    def probe(self) -> None:
+        """Write and sync a little, to learn whether the disk takes it; changes nothing."""
+        with self._changing() as change:
+            change.set("next_id", self._meta.get("next_id", 1))
+
+    def dropped(self) -> dict[str, int]:
+        """Topic → messages of it that were evicted or buried since the database was made."""
+        prefix = "dropped:"
+        return {
+            key.removeprefix(prefix): count
+            for key, count in self._meta.items()
+            if key.startswith(prefix)
+        }
 
     def append(self, messages: Sequence[Message]) -> tuple[Row, ...]:
         """Store messages in one transaction; when this returns they are accepted.
@@ -192,10 +204,9 @@ class Outbox:
     def counters(self) -> OutboxCounters:
         """What waits, and what was lost since the database was made."""
         oldest = self.peek(1)
-        age_s, created = 0.0, None
+        age_s = 0.0
         if oldest and oldest[0].boot_id == self._boot_id:
-            created = oldest[0].created_mono_ns
-            age_s = (time.monotonic_ns() - created) / 1e9
+            age_s = (time.monotonic_ns() - oldest[0].created_mono_ns) / 1e9
         elif oldest:
             age_s = max(0.0, (datetime.now(UTC) - oldest[0].created_at).total_seconds())
         return OutboxCounters(
@@ -205,7 +216,6 @@ class Outbox:
             dead=self._meta.get("dead", 0),
             no_subscriber=self._meta.get("no_subscriber", 0),
             oldest_s=age_s,
-            oldest_created_mono_ns=created,
         )
 
     def close(self) -> None:

@@ -23,7 +23,8 @@ class Row:
     created_mono_ns, created_at, boot_id
         When it was stored: monotonic within that boot, and UTC.
     dropped_total
-        Messages of this topic that were evicted or buried so far (known when the row is read).
+        Messages of this topic that were evicted or buried when the row was read. It may be sent
+        much later: whoever sends it asks again.
     """
 
     row: int
@@ -52,9 +53,6 @@ class OutboxCounters:
     oldest_s
         Age of the oldest message in seconds, 0 when nothing waits. By the monotonic clock for
         messages of this boot, else by the wall clock.
-    oldest_created_mono_ns
-        Monotonic time when the oldest message was stored; None when nothing waits or it is of
-        another boot.
     """
 
     rows: int
@@ -63,4 +61,3 @@ class OutboxCounters:
     dead: int
     no_subscriber: int
     oldest_s: float
-    oldest_created_mono_ns: int | None

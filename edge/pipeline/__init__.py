@@ -13,6 +13,7 @@ so that a test can do it step by step.
 
 from edge.pipeline.ids import AlertIds
 from edge.pipeline.judge import Observer
+from edge.pipeline.last_exit import LastExit
 from edge.pipeline.parts import Camera, Description
 from edge.pipeline.pipeline import Pipeline
 
@@ -20,6 +21,7 @@ __all__ = [
     "AlertIds",
     "Camera",
     "Description",
+    "LastExit",
     "Observer",
     "Pipeline",
 ]

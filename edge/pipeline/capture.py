@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from edge.backoff import Backoff
 from edge.errors import FrameCorrupt, SourceError, SourceUnavailable
@@ -24,8 +25,10 @@ class Capture:
     """Reads one camera.
 
     A source that is unavailable is tried again after about 0.5, 1, 2, 3, 3 … s, for ever: a camera
-    that is absent degrades the station and does not stop it. The mailbox is closed when the thread
-    ends, whatever ended it, so that what waits for the camera's last frame does not wait in vain.
+    that is absent degrades the station and does not stop it. Frames are numbered on across such a
+    gap, so that a camera's sequence always ascends. When the thread ends, whatever ended it, the
+    camera is said to be offline, and the mailbox is closed, so that what waits for the camera's
+    last frame does not wait in vain.
 
     Parameters
     ----------
@@ -58,6 +61,7 @@ class Capture:
         self._backoff = backoff or Backoff(0.5, 3.0, random.Random())  # noqa: S311
         self._online = False
         self._was_open = False
+        self._first = self._next = 0  # the number of this opening's first frame, and of the next
 
     def run(self, stage: Stage) -> None:
         """The thread's body: until it is stopped or a finite source is over.
@@ -79,9 +83,9 @@ class Capture:
                     self._source.close()
                 stage.beat()
                 stage.wait(self._backoff.next_s())
-            self._change(online=False)
             self._health.ended()
         finally:
+            self._change(online=False)
             self._mailbox.close()
 
     def _open(self) -> None:
@@ -95,6 +99,7 @@ class Capture:
             # It was there before, so it may be there again: a camera that was unplugged.
             raise SourceUnavailable(error.message, hint=error.hint) from error
         self._was_open = True
+        self._first = self._next
         self._health.opened(live=self._source.live)
 
     def _read(self, stage: Stage) -> None:
@@ -114,6 +119,9 @@ class Capture:
             self._health.frame_in()
             self._change(online=True)
             self._backoff.reset()
+            if self._first:
+                frame = replace(frame, sequence=self._first + frame.sequence)
+            self._next = frame.sequence + 1
             mailbox.put(frame)
 
     def _may_read(self, stage: Stage) -> bool:
@@ -129,7 +137,7 @@ class Capture:
         return not stage.stopping
 
     def _lose(self, error: SourceUnavailable) -> None:
-        first = self._online or self._health.state == "opening"
+        first = self._health.state != "absent"
         self._health.lost(error.message)
         self._change(online=False)
         _log.log(logging.WARNING if first else logging.DEBUG, "%s; trying again", error)

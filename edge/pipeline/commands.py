@@ -1,14 +1,16 @@
-"""From what comes in to typed commands; on the publish thread, so only parsing and queueing."""
+"""From what comes in to typed commands, and what each is answered."""
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
 
 from edge.inbox import CommandRefused, Inbox, parse_command
-from edge.messages import StationInfo
+from edge.messages import StationInfo, encode_reply
 from edge.protocols import Received
+from edge.records import Command, Message
 
 _log = logging.getLogger(__name__)
 
@@ -16,25 +18,37 @@ _log = logging.getLogger(__name__)
 class CommandDesk:
     """Parses messages from command topics and queues what is allowed.
 
+    On the publish thread, so it carries nothing out.
+
     Parameters
     ----------
     inbox
-        Takes the commands, counts what is refused.
+        Takes the commands.
     station
         Gives the station's topics.
+    cameras
+        The ids of the station's cameras.
     allow
         Verbs that ``allow_commands`` names.
     """
 
     def __init__(
-        self, inbox: Inbox, station: Callable[[], StationInfo], allow: frozenset[str]
+        self,
+        inbox: Inbox,
+        station: Callable[[], StationInfo],
+        cameras: frozenset[str],
+        allow: frozenset[str],
     ) -> None:
         self._inbox = inbox
         self._station = station
+        self._cameras = cameras
         self._allow = allow
 
-    def take(self, message: Received) -> None:
-        """Queue one command, or count why not. Never raises for what the message holds."""
+    def take(self, message: Received) -> Message | None:
+        """Queue one command; or the reply that it is refused, if it has a ``txn`` to answer to.
+
+        Never raises for what the message holds.
+        """
         try:
             command = parse_command(
                 message.topic,
@@ -43,14 +57,28 @@ class CommandDesk:
                 message.response_topic,
                 message.correlation,
                 self._station().topics,
+                self._cameras,
                 self._allow,
                 time.monotonic_ns(),
             )
-        except CommandRefused as error:
-            self._inbox.count_refused(error.code)
-            _log.debug("refused: %s", error)
-            return
-        try:
             self._inbox.put(command)
-        except CommandRefused as error:  # counted by the inbox itself
+        except CommandRefused as error:
             _log.debug("refused: %s", error)
+            if error.command is None:
+                return None
+            return encode_reply(
+                error.command, self._station(), ok=False, code=error.code, error=error.message
+            )
+        return None
+
+
+def carry_out(command: Command, station: StationInfo, info: Message | None) -> Message:
+    """Do what a command asks for; the reply.
+
+    ``ping`` has an empty reply; that of ``info`` holds the content of the retained message
+    ``info``, of a station that has one.
+    """
+    data = None
+    if command.verb == "info" and info is not None:
+        data = json.loads(info.payload)
+    return encode_reply(command, station, ok=True, code="ok", data=data)

@@ -9,10 +9,11 @@ from edge.errors import NonFiniteOutput
 from edge.health import Health
 from edge.inbox import Inbox
 from edge.mailbox import Mailboxes, Taken
-from edge.messages import StationInfo, encode_reply
+from edge.messages import StationInfo
+from edge.pipeline.commands import carry_out
 from edge.pipeline.judge import Judge, Outcome
 from edge.protocols import Task
-from edge.records import Command, Frame, Message, Observation
+from edge.records import Frame, Message, Observation
 from edge.stage import Stage
 
 CONTROL_S = 0.05
@@ -36,6 +37,8 @@ class Worker:
         Commands to carry out between frames.
     station
         Gives the context that messages are encoded in.
+    info
+        Gives the retained description of what runs here, None when there is none.
     publish
         Takes replies.
     health
@@ -51,6 +54,7 @@ class Worker:
         max_age_ms: Mapping[str, int | None],
         inbox: Inbox,
         station: Callable[[], StationInfo],
+        info: Callable[[], Message | None],
         publish: Callable[[Message], None],
         health: Health,
     ) -> None:
@@ -60,6 +64,7 @@ class Worker:
         self._max_age_ms = max_age_ms
         self._inbox = inbox
         self._station = station
+        self._info = info
         self._publish = publish
         self._health = health
 
@@ -77,19 +82,22 @@ class Worker:
                 self._control()
                 taken = self._mailboxes.take(CONTROL_S)
                 if taken is not None:
-                    self._judge(taken)
+                    self._judge(taken, stage)
                 elif self._mailboxes.ended:
                     return
         finally:
             self._task.close()
 
-    def _judge(self, taken: Taken) -> None:
+    def _judge(self, taken: Taken, stage: Stage) -> None:
+        judge = self._judges[taken.camera]
         outcome = Outcome(ended=taken.frame is None)
         try:
             if taken.frame is not None:
+                while not (judge.in_reach(taken.ticket, CONTROL_S) or stage.stopping):
+                    stage.beat()  # another worker is far behind: not our fault
                 outcome = Outcome(taken.frame, self._observe(taken.frame, taken.taken_ns))
         finally:  # a ticket that never came back would hold up all that follow
-            self._judges[taken.camera].deliver(taken.ticket, outcome)
+            judge.deliver(taken.ticket, outcome)
 
     def _observe(self, frame: Frame, taken_ns: int) -> Observation | None:
         camera = self._health.cameras[frame.camera]
@@ -115,14 +123,4 @@ class Worker:
 
     def _control(self) -> None:
         while (command := self._inbox.get()) is not None:
-            self._publish(self._carry_out(command))
-
-    def _carry_out(self, command: Command) -> Message:
-        # The inbox lets in only verbs that exist; of these `ping` is the first.
-        return encode_reply(
-            command,
-            self._station(),
-            ok=command.verb == "ping",
-            code="ok" if command.verb == "ping" else "unknown_verb",
-            error=None if command.verb == "ping" else f"no verb {command.verb!r} here",
-        )
+            self._publish(carry_out(command, self._station(), self._info()))

@@ -6,13 +6,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from edge.health import CameraHealth
 from edge.messages import StationInfo, encode_alert, encode_state
 from edge.protocols import Rule, Tracker
 from edge.records import Alert, Frame, Message, Observation, Track
+
+AHEAD = 16
+"""How many tickets a worker may be ahead of the one that is due."""
 
 Observer = Callable[[Frame, Observation, Sequence[Track], Sequence[Alert]], None]
 """Told of each judged frame, on the thread of the rule's owner."""
@@ -24,8 +27,8 @@ _log = logging.getLogger(__name__)
 class Outcome:
     """What became of one ticket of the mailbox.
 
-    ``observation`` is None when the frame was not judged (stale, NaN, a failure); ``frame`` is
-    None as well when the ticket said that the camera has ended (``ended``).
+    ``observation`` is None when the frame was not judged (stale, NaN, a failure), or when the
+    ticket said that the camera has ended (``ended``). ``frame`` is for the observer.
     """
 
     frame: Frame | None = None
@@ -39,7 +42,8 @@ class Judge:
     Workers deliver outcomes as they finish. They are put back into the order of their tickets:
     what comes early waits, and the worker that delivers the missing one judges all that follow.
     Whoever judges holds the lock, so at any time the tracker and the rule have one owner. What
-    waits is bounded: each other worker is at one frame, and a worker that hangs ends the process.
+    waits is bounded, for a worker asks :meth:`in_reach` before it works on a frame, and holds
+    pixels only when there is an observer to see them.
 
     Parameters
     ----------
@@ -79,19 +83,47 @@ class Judge:
         self._publish = publish
         self._health = health
         self._observer = observer
-        self._lock = threading.Lock()
+        self._lock = threading.Condition(threading.Lock())
         self._early: dict[int, Outcome] = {}
         self._next = 0
+        self._finished = False
         self._open: set[str] = set()
         self._total = 0
 
+    def in_reach(self, ticket: int, timeout_s: float) -> bool:
+        """Whether a ticket is less than ``AHEAD`` tickets from the one that is due; waits for that.
+
+        Who has the ticket that is due never waits here, so the others do not wait for ever.
+        """
+        with self._lock:
+            return self._lock.wait_for(lambda: ticket < self._next + AHEAD, timeout_s)
+
     def deliver(self, ticket: int, outcome: Outcome) -> None:
         """Every ticket must be delivered exactly once, whatever happened to its frame."""
+        if self._observer is None:
+            outcome = replace(outcome, frame=None)
         with self._lock:
             self._early[ticket] = outcome
-            while (due := self._early.pop(self._next, None)) is not None:
-                self._next += 1
-                self._judge(due)
+            try:
+                while (due := self._early.pop(self._next, None)) is not None:
+                    self._next += 1
+                    self._judge(due)
+            finally:
+                self._lock.notify_all()
+
+    def finish(self, timeout_s: float) -> bool:
+        """End every open alert, also when the camera's last ticket never comes: its workers died.
+
+        Harmless when the camera has ended already. What is delivered afterwards is not judged.
+        False when a worker holds the tracker and the rule for longer than ``timeout_s``.
+        """
+        if not self._lock.acquire(timeout=timeout_s):
+            return False
+        try:
+            self._finish()
+        finally:
+            self._lock.release()
+        return True
 
     def announce(self, last: Alert | None = None) -> None:
         """Publish the camera's retained summary."""
@@ -106,18 +138,22 @@ class Judge:
             )
         )
 
+    def _finish(self) -> None:
+        if not self._finished:
+            self._finished = True
+            self._send(self._rule.finish())
+
     def _judge(self, outcome: Outcome) -> None:
         if outcome.ended:
-            self._send(self._rule.finish())
-            return
+            self._finish()
         frame, observation = outcome.frame, outcome.observation
-        if frame is None or observation is None:
+        if observation is None or self._finished:
             return
         tracks = self._tracker.update(observation)
         alerts = self._rule.update(observation, tracks)
         self._send(alerts)
-        self._health.judged((time.monotonic_ns() - frame.captured_ns) / 1e6)
-        if self._observer is not None:
+        self._health.judged((time.monotonic_ns() - observation.header.captured_ns) / 1e6)
+        if self._observer is not None and frame is not None:
             try:
                 self._observer(frame, observation, tracks, alerts)
             except Exception:  # noqa: BLE001 - a spectator must not harm the station

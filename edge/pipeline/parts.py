@@ -30,4 +30,4 @@ class Description:
     """What the retained ``info`` message says of the station, beside its models."""
 
     versions: Mapping[str, str]
-    hardware: Mapping[str, str]
+    hardware: Mapping[str, str | int]

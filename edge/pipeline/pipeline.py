@@ -8,18 +8,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from edge.errors import StageError, StageStuck
+from edge.errors import LineSightError, StageStuck
 from edge.health import Health
 from edge.inbox import Inbox
 from edge.mailbox import Mailboxes
-from edge.messages import StationInfo, encode_availability
+from edge.messages import StationInfo
 from edge.outbox import Outbox
 from edge.pipeline.capture import Capture
 from edge.pipeline.commands import CommandDesk
 from edge.pipeline.ids import AlertIds
 from edge.pipeline.inference import Worker
 from edge.pipeline.judge import Judge, Observer
+from edge.pipeline.last_exit import STOPPED, LastExit
 from edge.pipeline.parts import Camera, Description
+from edge.pipeline.presence import Presence
 from edge.pipeline.publish import CLOSE_S, Publisher
 from edge.pipeline.reporter import Reporter
 from edge.pipeline.sealing import Sealer
@@ -32,6 +34,8 @@ STOP_S = 4.0
 """From the first event to the last join; the process ends within 5 s, its own end included."""
 START_S = 10.0
 """The outbox must be open by then."""
+FINISH_S = 0.2
+"""How long the stop waits for a rule that a stuck worker holds."""
 TICK_S = 0.2
 """Between two looks of the main thread at its threads."""
 
@@ -66,6 +70,8 @@ class Pipeline:
         Between two health messages; a change of state is told at once.
     description
         Published as ``info`` when given.
+    last_exit
+        Where this run leaves word of how it ended, and the one before did.
     observer
         Called for each judged frame, on the thread of the camera's rule owner.
     end_process
@@ -85,6 +91,7 @@ class Pipeline:
         allow_commands: frozenset[str] = frozenset(),
         health_interval_s: float = 30.0,
         description: Description | None = None,
+        last_exit: LastExit | None = None,
         observer: Observer | None = None,
         end_process: Callable[[int], None] = os._exit,
     ) -> None:
@@ -96,6 +103,7 @@ class Pipeline:
         self._cameras = cameras
         self._models = tuple(dict.fromkeys(task.model for task in tasks))
         self._description = description
+        self._last_exit = last_exit
         self._stopped = False
 
         self.mailboxes = Mailboxes({camera.id: camera.policy for camera in cameras})
@@ -103,7 +111,12 @@ class Pipeline:
         self.publisher = Publisher(
             sink,
             self.store,
-            CommandDesk(self.inbox, self._who, allow_commands),
+            CommandDesk(
+                self.inbox,
+                self._who,
+                frozenset(camera.id for camera in cameras),
+                allow_commands,
+            ),
             Sealer(station.boot_id, lambda: health.clock_synced),
             station=self._who,
             health=health.broker,
@@ -112,6 +125,10 @@ class Pipeline:
             health, self.publisher.publish, station=self._who, interval_s=health_interval_s
         )
         self._judges = {camera.id: self._judge(camera, observer) for camera in cameras}
+        self._presences = {
+            camera.id: Presence(camera.id, station=self._who, publish=self.publisher.publish)
+            for camera in cameras
+        }
         self._captures = [self._capture(camera) for camera in cameras]
         self._workers = [self._worker(n, task) for n, task in enumerate(tasks)]
         self._outbox = Stage("outbox", self.store.run, heartbeat_s=15.0, interrupt=self.store.wake)
@@ -149,15 +166,24 @@ class Pipeline:
             while not (quit_within(TICK_S) or self.ended):
                 if self.tick():
                     on_alive()
-        except BaseException:
+        except BaseException as first:
             on_stop()
-            try:
-                self.stop()
-            except StageError as error:
-                _log.error("%s", error)  # what happened first matters more
+            for error in self._stop(STOP_S):
+                if str(error) != str(first):  # what happened first matters more
+                    _log.error("%s", error)
+            self._leave_word(str(first) or type(first).__name__)
             raise
         on_stop()
-        self.stop()
+        try:
+            self.stop()
+        except LineSightError as error:
+            self._leave_word(str(error))
+            raise
+        self._leave_word(STOPPED)
+
+    def _leave_word(self, how: str) -> None:
+        if self._last_exit is not None:
+            self._last_exit.end(how)
 
     def start(self) -> None:
         """Start every thread; returns when the outbox is open, whatever cameras and broker do.
@@ -174,9 +200,10 @@ class Pipeline:
             if time.monotonic() > deadline:
                 raise StageStuck(f"the outbox was not open after {START_S:g} s")
         if self._description is not None:
-            self.reporter.introduce(self._description, self._models)
+            before = self._last_exit.begin() if self._last_exit is not None else None
+            self.reporter.introduce(self._description, self._models, before)
         for camera in self._cameras:
-            self.publisher.publish(encode_availability(False, self._station, camera.id))
+            self._presences[camera.id].tell(False)
             self._judges[camera.id].announce()
         for stage in (self._publish, *self._workers, *self._captures):
             stage.start()
@@ -214,27 +241,50 @@ class Pipeline:
         LineSightError
             A stage failed or is stuck; all the others were stopped nevertheless.
         """
+        failures = self._stop(timeout_s)
+        for error in failures[1:]:
+            _log.error("%s", error)
+        if failures:
+            raise failures[0]
+
+    def _stop(self, timeout_s: float) -> list[LineSightError]:
+        """Stop everything; what failed, the threads' own failures first."""
         if self._stopped:
-            return
+            return []
         self._stopped = True
         deadline = time.monotonic() + timeout_s
-        late: list[StageStuck] = []
+        late: list[LineSightError] = []
         for capture in self._captures:
             capture.request_stop()
         self.mailboxes.close()
         if self._late(self._workers, deadline - 0.6 * timeout_s):
             self.mailboxes.discard()
             late += self._late(self._workers, deadline - 0.4 * timeout_s)
+        self._finish_rules()
+        for presence in self._presences.values():
+            presence.leave()
         if self._publish.alive:
             self.reporter.tell()
         self.publisher.drain_until = deadline - 0.1 * timeout_s - CLOSE_S
         for stages in ([self._publish], [self._outbox], self._captures):
             late += self._late(stages, deadline)
         self._release_unused()
+        failed: list[LineSightError] = []
         for stage in self._stages:
-            stage.check()
-        if late:
-            raise late[0]
+            try:
+                stage.check()
+            except LineSightError as error:
+                failed.append(error)
+        return failed + late
+
+    def _finish_rules(self) -> None:
+        """End the alerts of cameras whose last frame nobody judged, since the workers died."""
+        for judge in self._judges.values():
+            try:
+                if not judge.finish(FINISH_S):
+                    _log.error("camera %s: its rule is held; alerts stay open", judge.camera)
+            except Exception:  # noqa: BLE001 - a rule's defect must not keep us from stopping
+                _log.exception("camera %s: its alerts cannot be ended", judge.camera)
 
     def _release_unused(self) -> None:
         """What a thread would have closed that was never started, since the start failed."""
@@ -245,7 +295,7 @@ class Pipeline:
             self._sink.close(0.0)
 
     @staticmethod
-    def _late(stages: Sequence[Stage], deadline: float) -> list[StageStuck]:
+    def _late(stages: Sequence[Stage], deadline: float) -> list[LineSightError]:
         try:
             stop_all(stages, deadline)
         except StageStuck as error:
@@ -271,12 +321,8 @@ class Pipeline:
         mailbox = self.mailboxes[camera.id]
         health = self.health.cameras[camera.id]
         health.mailbox_drops = lambda: mailbox.counts.dropped
-
-        def on_change(online: bool) -> None:
-            message = encode_availability(online, self._station, camera.id)
-            self.publisher.publish(message)
-
-        body = Capture(camera.source, mailbox, health, on_change=on_change)
+        presence = self._presences[camera.id]
+        body = Capture(camera.source, mailbox, health, on_change=presence.tell)
         return Stage(f"capture:{camera.id}", body.run, interrupt=mailbox.close)
 
     def _worker(self, number: int, task: Task) -> Stage:
@@ -290,6 +336,7 @@ class Pipeline:
             },
             inbox=self.inbox,
             station=self._who,
+            info=lambda: self.reporter.info,
             publish=self.publisher.publish,
             health=self.health,
         )

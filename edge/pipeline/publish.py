@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from edge.errors import SinkError
+from edge.errors import MessageRefused
 from edge.health import BrokerHealth
 from edge.messages import StationInfo, encode_availability
 from edge.outbox import Row
@@ -30,7 +30,7 @@ from edge.protocols import (
     Sink,
     SinkEvent,
 )
-from edge.records import Message
+from edge.records import Message, ReasonCode
 from edge.stage import Stage
 
 NO_SUBSCRIBER = 16
@@ -40,7 +40,8 @@ NEVER = frozenset({144, 149, 153})
 PARK_S = 300.0
 """How long a topic that we may not write is left alone."""
 PARK_OTHER_S = 5.0
-"""The same after any other refusal (quota exceeded, for example)."""
+"""The same after any other refusal (quota exceeded, for example). Retained state that was refused
+waits as long."""
 POLL_S = 1.0
 CONNECT_EXCUSE_S = 120.0
 """A resolver may hang; the publish thread's heartbeat does not count for so long meanwhile."""
@@ -97,6 +98,8 @@ class Publisher:
         self._tried = False  # whether the first attempt to connect is over
         self._inflight: dict[int, Row | Message] = {}
         self._parked: dict[str, float] = {}
+        self._again: dict[str, float] = {}  # when a refused slot is sent again, by topic
+        self._told = ""  # why there is no connection, as it was logged last
 
     # Any thread.
 
@@ -114,7 +117,13 @@ class Publisher:
     # The publish thread.
 
     def run(self, stage: Stage) -> None:
-        """The thread's body: until it is stopped and has drained, or ``drain_until`` has come."""
+        """The thread's body: until it is stopped and has drained, or ``drain_until`` has come.
+
+        Raises
+        ------
+        SinkError
+            The sink is broken for good. Nothing is lost: what it did not deliver stays on disk.
+        """
         self._sink.open()
         try:
             while not (stage.stopping and self._may_leave()):
@@ -141,7 +150,8 @@ class Publisher:
         return not (waiting or self._inflight) and self._store.drained
 
     def _poll_s(self, stage: Stage) -> float:
-        ends = [moment - time.monotonic() for moment in self._parked.values()]
+        moments = (*self._parked.values(), *self._again.values())
+        ends = [moment - time.monotonic() for moment in moments]
         if stage.stopping:
             ends.append(min(0.05, self.drain_until - time.monotonic()))
         return max(0.0, min([POLL_S, *ends]))
@@ -156,9 +166,10 @@ class Publisher:
                 self._store.rows.release(row)
                 continue
             try:
-                sealed = replace(row.message, payload=self._sealer.seal(row))
-                sending = self._offer(sealed, row)
-            except (SinkError, ValueError) as error:  # too large, or no payload of ours
+                dropped = self._store.dropped_total(row.message.topic)
+                payload = self._sealer.seal(replace(row, dropped_total=dropped))
+                sending = self._offer(replace(row.message, payload=payload), row)
+            except (MessageRefused, ValueError) as error:  # too large, or no payload of ours
                 _log.error("%s: buried: %s", row.message.topic, error)
                 self._store.bury(row, str(error))
                 continue
@@ -178,7 +189,7 @@ class Publisher:
                         if message.topic not in self._changed:
                             self._changed.appendleft(message.topic)
                     return False
-            except SinkError as error:
+            except MessageRefused as error:
                 _log.error("not sent: %s", error)
 
     def _send_transient(self) -> bool:
@@ -192,7 +203,7 @@ class Publisher:
                     with self._lock:
                         self._transient.appendleft(message)
                     return False
-            except SinkError as error:
+            except MessageRefused as error:
                 _log.error("not sent: %s", error)
 
     def _offer(self, message: Message, item: Row | Message) -> bool:
@@ -206,20 +217,23 @@ class Publisher:
         match event:
             case Connected():
                 self._greet()
-            case Disconnected(reason):
-                self._part(reason)
+            case Disconnected(reason, code):
+                self._part(reason, code)
             case Delivered(token, reason):
                 self._delivered(token, reason)
             case Refused(token, reason):
                 self._refused(token, reason)
             case Received():
-                self._desk.take(event)
+                if (reply := self._desk.take(event)) is not None:
+                    self.publish(reply)
 
     def _greet(self) -> None:
         """After each connect: subscribe, then all retained state, ``online`` last, then rows."""
         _log.info("broker: connected")
         self._inflight.clear()
         self._parked.clear()
+        self._again.clear()
+        self._told = ""
         self._sealer.connected()
         station = self._station()
         online = encode_availability(True, station)
@@ -232,8 +246,9 @@ class Publisher:
         self._sink.subscribe(station.topics.subscriptions)
         self._store.rows.serve()
 
-    def _part(self, reason: str) -> None:
-        if self._connected or not self._tried:
+    def _part(self, reason: str, code: ReasonCode) -> None:
+        if reason != self._told:
+            self._told = reason
             _log.warning("broker: not connected: %s", reason)
         rows = self._rows_in_flight()
         with self._lock:
@@ -241,7 +256,7 @@ class Publisher:
             self._transient.clear()
         self._inflight.clear()
         self._store.rows.suspend(rows)
-        self._health.disconnected(reason, len(rows))
+        self._health.disconnected(reason, len(rows), code)
 
     def _rows_in_flight(self) -> list[Row]:
         return [item for item in self._inflight.values() if isinstance(item, Row)]
@@ -266,15 +281,17 @@ class Publisher:
         topic = item.message.topic if isinstance(item, Row) else item.topic
         if reason == NOT_AUTHORIZED:
             self._health.refused(topic, "the broker's access list forbids it")
+        wait_s = PARK_S if reason == NOT_AUTHORIZED else PARK_OTHER_S
         if not isinstance(item, Row):
             _log.warning("%s: refused by the broker with reason %d", topic, reason)
+            if item.way == "latest" and reason not in NEVER:
+                self._again[topic] = time.monotonic() + wait_s
         elif reason in NEVER:
             _log.error("%s: buried: refused by the broker with reason %d", topic, reason)
             self._store.bury(item, f"refused by the broker with reason {reason}")
         else:
             self._store.rows.release(item)
             if topic not in self._parked:
-                wait_s = PARK_S if reason == NOT_AUTHORIZED else PARK_OTHER_S
                 _log.warning("%s: refused with reason %d, waits %g s", topic, reason, wait_s)
                 self._parked[topic] = time.monotonic() + wait_s
                 self._store.rows.serve(parked=frozenset(self._parked))
@@ -286,3 +303,8 @@ class Publisher:
             del self._parked[topic]
         if due and self._connected:
             self._store.rows.serve(parked=frozenset(self._parked))
+        for topic in [topic for topic, moment in self._again.items() if moment <= now]:
+            del self._again[topic]
+            with self._lock:
+                if topic not in self._changed:
+                    self._changed.append(topic)

@@ -40,45 +40,57 @@ class Reporter:
         station: Callable[[], StationInfo],
         interval_s: float,
     ) -> None:
+        self.info: Message | None = None
+        """What :meth:`introduce` published."""
         self._health = health
         self._publish = publish
         self._station = station
         self._interval_s = interval_s
         self._due = 0.0
-        self._told: list[tuple[ReasonCode, str | None]] | None = None
+        self._told: tuple[bool, list[tuple[ReasonCode, str | None]]] | None = None
 
     @property
     def summary(self) -> str:
         """How the station is, for people: ``ok``, or everything that is not well."""
         return _one_line(self._health.reasons())
 
-    def introduce(self, description: Description, models: Sequence[ModelRef]) -> None:
-        """Publish what runs here."""
+    def introduce(
+        self, description: Description, models: Sequence[ModelRef], last_exit: str | None = None
+    ) -> None:
+        """Publish what runs here, and how the run before it ended."""
         message = encode_info(
             self._station(),
             versions=description.versions,
             hardware=description.hardware,
             models=models,
             now=datetime.now(UTC),
+            last_exit=last_exit,
         )
+        self.info = message
         self._publish(message)
 
     def tick(self) -> None:
         """Tell the health if it is due or has changed."""
         codes = [(reason.code, reason.cam) for reason in self._health.reasons()]
-        changed = codes != self._told
-        if changed or time.monotonic() >= self._due:
+        state = self._health.outbox.losing, codes
+        changed = state != self._told
+        if time.monotonic() >= self._due:
             self.tell()
+        elif changed:
+            self._tell(anew=False)
         if changed:
-            first, self._told = self._told is None, codes
+            first, self._told = self._told is None, state
             if codes or not first:
                 level = logging.WARNING if codes else logging.INFO
                 _log.log(level, "health: %s", self.summary)
 
     def tell(self) -> None:
-        """Tell the health now."""
+        """Tell the health now; the next interval begins."""
         self._due = time.monotonic() + self._interval_s
-        status = self._health.status()
+        self._tell(anew=True)
+
+    def _tell(self, *, anew: bool) -> None:
+        status = self._health.status(anew=anew)
         message = encode_status(status, self._station(), self._interval_s, now=datetime.now(UTC))
         self._publish(message)
 

@@ -49,4 +49,5 @@ class Sealer:
 
 def captured_ns(row: Row) -> int:
     """Monotonic time of the capture that a row tells of; of its storing where it tells of none."""
-    return int(json.loads(row.message.payload).get("mono_ns", row.created_mono_ns))
+    mono_ns = json.loads(row.message.payload).get("mono_ns")
+    return mono_ns if isinstance(mono_ns, int) else row.created_mono_ns

@@ -74,6 +74,7 @@ class Store:
         self._acks: list[tuple[Row, bool]] = []
         self._acked_since = 0.0
         self._burials: list[tuple[Row, str]] = []
+        self._dropped: dict[str, int] = {}  # by topic, committed
         # The outbox thread's own.
         self._counted = 0.0
 
@@ -114,6 +115,15 @@ class Store:
             self._burials.append((row, error))
             self._work.notify()
 
+    def dropped_total(self, topic: str) -> int:
+        """Messages of a topic that were evicted or buried up to now, in this epoch.
+
+        Burials that wait for the disk count: the next message must announce the gap.
+        """
+        with self._work:
+            waiting = sum(row.message.topic == topic for row, _ in self._burials)
+            return self._dropped.get(topic, 0) + waiting
+
     @property
     def drained(self) -> bool:
         """Whether nothing waits to be stored or sent, but for parked topics."""
@@ -136,6 +146,7 @@ class Store:
         try:
             self._supply_ids(outbox)
             self._count(outbox)
+            self._note_drops(outbox)
             self.ready.set()
             while True:
                 stage.beat()
@@ -186,6 +197,7 @@ class Store:
                 self._incoming.extendleft(reversed(group))
                 self._storing = 0
             raise
+        self._note_drops(outbox)
         with self._work:  # accepted: the commit has returned
             self.accepted += len(group)
             self._storing = 0
@@ -193,7 +205,7 @@ class Store:
 
     def _delete(self, outbox: Outbox, *, stopping: bool) -> None:
         with self._work:
-            burials, self._burials = self._burials, []
+            burials = list(self._burials)
             waited = time.monotonic() - self._acked_since
             due = stopping or len(self._acks) >= ACK_GROUP or waited >= ACK_DELAY_S
             acks: list[tuple[Row, bool]] = []
@@ -203,17 +215,23 @@ class Store:
             if acks:
                 unheard = sum(no_subscriber for _, no_subscriber in acks)
                 outbox.ack([row.row for row, _ in acks], no_subscriber=unheard)
-            while burials:
-                row, error = burials[0]
+            for row, error in burials:
                 outbox.bury(row.row, error)
+                self._note_drops(outbox, buried=row)
                 self.rows.deleted([row])
-                burials.pop(0)
         except OutboxError:
             with self._work:  # deleting twice does no harm, not deleting would send twice
                 self._acks[:0] = acks
-                self._burials[:0] = burials
             raise
         self.rows.deleted(row for row, _ in acks)
+
+    def _note_drops(self, outbox: Outbox, *, buried: Row | None = None) -> None:
+        """After a commit: what it lost, so that the next message that is sealed says so."""
+        dropped = outbox.dropped()
+        with self._work:  # at once, so that a burial counts neither twice nor not at all
+            self._dropped = dropped
+            if buried is not None:
+                self._burials = [one for one in self._burials if one[0] is not buried]
 
     def _supply_ids(self, outbox: Outbox) -> None:
         while self._ids.low:
@@ -248,16 +266,24 @@ class Store:
             stage.beat()
             try:
                 outbox = self._open_outbox()
-                # Reading works on a full disk, writing is what counts.
+                self._reopened(outbox, replaced=outbox.epoch != epoch)
+                epoch = outbox.epoch
+                # Reading works on a full disk: writing is what counts, and that whatever failed
+                # does not fail again in the next moment.
+                outbox.probe()
                 self._append(outbox)
+                self._delete(outbox, stopping=True)
                 self._count(outbox)
             except OutboxError as again:
                 error = again
                 continue
             _log.warning("outbox: works again")
-            replaced = outbox.epoch != epoch
-            if replaced:
-                with self._work:
-                    self._acks, self._burials = [], []
-            self.rows.restart(replaced=replaced)
             return outbox
+
+    def _reopened(self, outbox: Outbox, *, replaced: bool) -> None:
+        """What was to be deleted stays to be deleted, unless its database is no longer there."""
+        if replaced:
+            with self._work:
+                self._acks, self._burials = [], []
+        self._note_drops(outbox)
+        self.rows.restart(replaced=replaced)

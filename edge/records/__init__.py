@@ -7,7 +7,7 @@ Everything here is validated when it is built; arrays become read-only. Boxes ar
 from edge.records.alert import Alert, HeldBack, HitCount, Phase, Severity
 from edge.records.arrays import Floats, Image, Outputs
 from edge.records.frame import Frame, Header
-from edge.records.message import Command, Message, Way
+from edge.records.message import Command, Message, RefusalCode, ReplyCode, Way
 from edge.records.observation import ModelRef, Observation, Timings, Track
 from edge.records.results import (
     Box,
@@ -56,7 +56,9 @@ __all__ = [
     "Phase",
     "Reason",
     "ReasonCode",
+    "RefusalCode",
     "Region",
+    "ReplyCode",
     "Result",
     "Segmentation",
     "Severity",

@@ -8,6 +8,15 @@ from typing import Any, Literal
 
 Way = Literal["outbox", "latest", "transient"]
 
+RefusalCode = Literal[
+    "retained", "too_large", "too_deep", "junk", "unknown_verb", "unknown_camera", "not_allowed",
+    "no_txn", "replayed", "full",
+]  # fmt: skip
+"""Why a command is not carried out."""
+
+ReplyCode = Literal["ok", RefusalCode]
+"""What a reply says of its command."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -29,7 +38,7 @@ class Message:
     seq
         Contiguous per topic and epoch, given when the outbox stored the message.
     properties
-        MQTT 5 response data: ``response_topic`` of a reply's request, ``correlation_data`` hex.
+        MQTT 5 response data: ``correlation_data`` of a reply's request, hex.
     """
 
     topic: str

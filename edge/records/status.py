@@ -62,7 +62,10 @@ class Drops:
 
 @dataclass(frozen=True, slots=True)
 class CameraStatus:
-    """One camera's counters since the service started; ``age_ms_p95`` capture to verdict."""
+    """One camera's counters since the service started; ``age_ms_p95`` capture to verdict.
+
+    ``reconnects`` counts how often frames came again after the camera was lost.
+    """
 
     frames_in: int
     judged_fps: float
@@ -83,7 +86,11 @@ class MqttStatus:
 
 @dataclass(frozen=True, slots=True)
 class OutboxStatus:
-    """The outbox: what waits, and what was lost or may come twice since it was made."""
+    """The outbox: what waits, and what was lost or may come twice.
+
+    Counted since the outbox was made, but for ``duplicates_possible`` and for messages that memory
+    could not hold while the disk failed (a part of ``dropped_oldest``): those since the start.
+    """
 
     rows: int
     bytes: int

@@ -124,6 +124,11 @@ class Dial:
             self._wants = select.POLLIN
         except ssl.SSLWantWriteError:
             self._wants = select.POLLOUT
+        except ConnectionError as error:
+            if isinstance(self._socket, ssl.SSLSocket):
+                self._next_address(ssl.SSLError(0, f"{_reason(error)} in the handshake"))
+            else:
+                self._next_address(error)
         except OSError as error:
             self._next_address(error)
         return None
@@ -169,12 +174,12 @@ class Dial:
         if isinstance(error, TimeoutError):
             return mqtt_errors.unanswered(self._settings, self._timeout_s)
         if isinstance(error, ssl.SSLCertVerificationError):
-            return BrokerUnreachable(
+            return mqtt_errors.TlsFailed(
                 f"{address}: certificate verify failed: {error.verify_message}",
                 hint="check [mqtt].ca, the host name in the certificate and this machine's clock",
             )
         if isinstance(error, ssl.SSLError):
-            return BrokerUnreachable(
+            return mqtt_errors.TlsFailed(
                 f"{address}: TLS failed: {_reason(error)}", hint="is this the broker's TLS port?"
             )
         return BrokerUnreachable(f"{address}: {_reason(error)}")
@@ -187,7 +192,8 @@ def _ready(sock: socket.socket, mask: int) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError) and error.reason:
+    # Only an error that comes from OpenSSL itself has a reason.
+    if isinstance(error, ssl.SSLError) and getattr(error, "reason", None):
         return error.reason.replace("_", " ").lower()
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

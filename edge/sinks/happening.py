@@ -36,10 +36,14 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The connection has gone; ``code`` of the broker's DISCONNECT or paho's own."""
+    """The connection has gone; ``code`` of the broker's DISCONNECT or paho's own.
+
+    ``silent``: it was closed from the far side, without a DISCONNECT.
+    """
 
     code: int
     name: str
+    silent: bool = False
 
 
 Happening = Greeted | Published | Arrived | Ended

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 _WILL_DELAY_S = 5
 # What we take from the broker: a command of 64 KiB with its topic and properties.
 _MAX_INCOMING_BYTES = 66 << 10
+_CONNECTION_LOST = 128  # paho's own code for a socket that was closed
 
 
 class _Client(paho.Client):
@@ -201,8 +202,6 @@ class Link:
         values: dict[str, object] = {}
         if message.expiry_s is not None:
             values["MessageExpiryInterval"] = message.expiry_s
-        if "response_topic" in message.properties:
-            values["ResponseTopic"] = message.properties["response_topic"]
         if "correlation_data" in message.properties:
             values["CorrelationData"] = bytes.fromhex(message.properties["correlation_data"])
         return _properties(PacketTypes.PUBLISH, **values) if values else None
@@ -256,9 +255,16 @@ class Link:
                 logger.warning("%s: a subscription was refused: %s", self._address, code)
 
     def _on_disconnect(
-        self, _client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _more: object
+        self,
+        _client: paho.Client,
+        _data: object,
+        flags: paho.DisconnectFlags,
+        reason: ReasonCode,
+        _more: object,
     ) -> None:
-        self._happened.append(Ended(int(reason.value), str(reason)))
+        said = flags.is_disconnect_packet_from_server
+        silent = not said and reason.value == _CONNECTION_LOST
+        self._happened.append(Ended(int(reason.value), str(reason), silent))
 
 
 def _properties(packet: int, **values: object) -> Properties:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 
 from edge.backoff import Backoff
-from edge.errors import BrokerUnreachable, SinkError
+from edge.errors import BrokerUnreachable, MessageRefused, SinkError
 from edge.protocols import Connected, Delivered, Disconnected, Received, Refused, SinkEvent
 from edge.records import Message
 from edge.sinks import mqtt_errors
@@ -21,9 +21,10 @@ from edge.sinks.dial import Dial, tls_context
 from edge.sinks.happening import Arrived, Ended, Greeted, Happening, Published
 from edge.sinks.link import Link
 from edge.sinks.mqtt_settings import MqttSettings
+from edge.sinks.takeover import Takeover
 from edge.sinks.waiter import Waiter
 
-__all__ = ["MqttSettings", "MqttSink", "probe"]
+__all__ = ["MqttSettings", "MqttSink"]
 
 _WINDOW = 10
 _CONNECT_TIMEOUT_S = 5.0
@@ -39,8 +40,8 @@ class MqttSink:
 
     A QoS 1 message is delivered when its PUBACK has a reason below 128, and by nothing else. At
     most ten, or as many as the broker takes, are in flight. After a connection broke, the next
-    attempt follows in 1 to 8 s by chance, never two within 1 s; after another client took our id
-    over, in 30 s, so that the two do not fight.
+    attempt follows in 1 to 8 s by chance, never two within 1 s; when another client has our id
+    (:class:`~edge.sinks.takeover.Takeover`), in 30 s, so that the two do not fight.
 
     Parameters
     ----------
@@ -69,8 +70,6 @@ class MqttSink:
     ) -> None:
         self.last_error: SinkError | None = None
         """Why there is no connection; None while there is one."""
-        self.unknown_acks = 0
-        """Acknowledgements of messages that are not in flight; ignored."""
         self._settings = settings
         self._will = will
         self._session_expiry_s = session_expiry_s
@@ -82,6 +81,7 @@ class MqttSink:
             jitter=1.0,
             minimum_s=_CONNECT_SPACING_S,
         )
+        self._takeover = Takeover()
         self._wanted = False
         self._retry_at = 0.0
         self._dial: Dial | None = None
@@ -95,6 +95,11 @@ class MqttSink:
         self._events: list[SinkEvent] = []
         self._waiter = Waiter()
 
+    @property
+    def is_dialled(self) -> bool:
+        """Whether somebody took the connection; not yet that it is a broker who takes us."""
+        return self._link is not None
+
     def open(self) -> None:
         """Start connecting; the work is done in ``poll``."""
         self._wanted = True
@@ -105,17 +110,16 @@ class MqttSink:
         if link is None or not self._greeted:
             return None
         if not _valid_topic(message.topic):
-            raise SinkError(f"{message.topic[:200]!r}: not a topic that can be published to")
+            raise MessageRefused(f"{message.topic[:200]!r}: not a topic that can be published to")
         if self._max_packet is not None:
             size = link.packet_bytes(message)
             if size > self._max_packet:
-                raise SinkError(
+                raise MessageRefused(
                     f"{message.topic}: {size} bytes, the broker takes {self._max_packet}",
                     hint="raise the broker's max_packet_size",
                 )
-        waiting = sum(qos for _, qos in self._in_flight.values())
         # What is not written yet bounds QoS 0, which has no acknowledgements.
-        if waiting >= self._window if message.qos else link.wants_write:
+        if self._full if message.qos else link.wants_write:
             return None
         mid = link.publish(message)
         if mid is None:
@@ -161,7 +165,15 @@ class MqttSink:
         self._events.clear()
         self._waiter.close()
 
+    @property
+    def _full(self) -> bool:
+        """Whether the broker takes no further QoS 1 message before it acknowledges one."""
+        return sum(qos for _, qos in self._in_flight.values()) >= self._window
+
     def _say_goodbye(self, link: Link, farewell: Message | None, end: float) -> None:
+        if farewell is not None and self._full:
+            # One too many and the broker would hang up on us: the will, with its delay.
+            farewell = dataclasses.replace(farewell, qos=0)
         mid = None if farewell is None else link.publish(farewell)
         while mid is not None and link.socket is not None and time.monotonic() < end:
             self._exchange(link, min(end - time.monotonic(), _HOUSEKEEPING_S))
@@ -215,6 +227,8 @@ class MqttSink:
 
     def _fail(self, error: SinkError, wait_s: float | None = None) -> None:
         """The connection has gone or was not made: forget it, and when to try again."""
+        if not self._greeted:
+            self._takeover.not_connected()
         if self._link is not None:
             self._link.close()
             self._link = None
@@ -224,12 +238,20 @@ class MqttSink:
         self.last_error = error
         delay_s = self._backoff.next_s() if wait_s is None else wait_s
         self._retry_at = max(self._retry_at, time.monotonic() + delay_s)
-        self._events.append(Disconnected(error.message))
+        self._events.append(Disconnected(error.message, mqtt_errors.code_of(error)))
 
     def _lose(self, how: Ended) -> None:
-        error = mqtt_errors.ended(self._settings, how, greeted=self._greeted)
-        taken_over = how.code == mqtt_errors.TAKEN_OVER
-        self._fail(error, _TAKEN_OVER_WAIT_S if taken_over else None)
+        if not self._greeted:
+            self._fail(mqtt_errors.not_greeted(self._settings))
+            return
+        now = time.monotonic()
+        # Not at the greeting: who is thrown out again at once would come back each second.
+        if self._takeover.lasted(now):
+            self._backoff.reset()
+        if self._takeover.ended(how, now):
+            self._fail(mqtt_errors.taken_over(self._settings, how), _TAKEN_OVER_WAIT_S)
+        else:
+            self._fail(mqtt_errors.ended(self._settings, how))
 
     # Waiting and exchanging bytes.
 
@@ -275,15 +297,15 @@ class MqttSink:
                 self._window = min(happening.receive_maximum, _WINDOW)
                 self._max_packet = happening.max_packet
                 self.last_error = None
-                self._backoff.reset()
+                self._takeover.greeted(time.monotonic())
                 self._events.append(Connected(self._window, self._max_packet))
             case Greeted():
                 self._fail(mqtt_errors.refused(self._settings, happening))
             case Published():
                 token, qos = self._in_flight.pop(happening.mid, (None, 0))
                 if token is None:
-                    self.unknown_acks += 1
-                elif qos and happening.code >= 128:
+                    return  # acknowledges what is not in flight
+                if qos and happening.code >= 128:
                     self._events.append(Refused(token, happening.code))
                 else:
                     self._events.append(Delivered(token, happening.code))
@@ -299,36 +321,6 @@ class MqttSink:
                 )
             case Ended():
                 self._lose(happening)
-
-
-def probe(settings: MqttSettings, timeout_s: float = 5.0) -> None:
-    """Connect once, with a client id of its own and no traces, and leave again.
-
-    Raises
-    ------
-    BrokerUnreachable
-        Nobody answers like a broker.
-    BrokerRefused
-        The broker does not want us.
-    ConfigError
-        A certificate file cannot be read.
-    """
-    other = dataclasses.replace(settings, client_id=f"{settings.client_id}-check")
-    sink = MqttSink(other, session_expiry_s=0)
-    end = time.monotonic() + timeout_s
-    try:
-        sink.open()
-        while time.monotonic() < end:
-            for event in sink.poll(max(0.0, end - time.monotonic())):
-                if isinstance(event, Connected):
-                    return
-                if sink.last_error is not None:
-                    raise sink.last_error
-        if sink._link is not None:
-            raise mqtt_errors.silent(settings)
-        raise mqtt_errors.unanswered(settings, timeout_s)
-    finally:
-        sink.close(1.0)
 
 
 def _valid_topic(topic: str) -> bool:

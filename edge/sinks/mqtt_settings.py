@@ -19,7 +19,7 @@ class MqttSettings:
     Parameters
     ----------
     host, port
-        A name is resolved at every attempt to connect.
+        A name is resolved at every attempt to connect; an IPv6 address may stand in brackets.
     client_id
         Unique at the broker: a second client with the same id takes the connection over.
     protocol
@@ -55,6 +55,7 @@ class MqttSettings:
     keepalive_s: int = 10
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "host", bare_host(self.host))
         if self.ca is None and not self.insecure and not is_local(self.host):
             raise ConfigError(
                 f"[mqtt] host {self.host!r}: plain TCP to another host",
@@ -69,9 +70,17 @@ class MqttSettings:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def bare_host(host: str) -> str:
+    """``[::1]``, as in a URI, is ``::1`` for a name server and for a certificate."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
 def is_local(host: str) -> bool:
-    """Whether a host is this machine by its very name: ``localhost`` or a loopback address."""
+    """Whether a host is this machine by its very name: ``localhost`` or a loopback address.
+
+    ``printer.localhost`` is not: many resolvers ask the network for it.
+    """
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(bare_host(host)).is_loopback
     except ValueError:
         return host.lower().rstrip(".") == "localhost"

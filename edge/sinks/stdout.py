@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 from collections.abc import Sequence
 from typing import TextIO
@@ -46,7 +47,7 @@ class StdoutSink:
         Raises
         ------
         SinkError
-            The stream is closed or its reader has gone.
+            The stream is closed or its reader has gone: it will take nothing any more.
         """
         if not self._open:
             return None
@@ -89,4 +90,17 @@ class StdoutSink:
             self._stream.write(line + "\n")
             self._stream.flush()
         except (OSError, ValueError) as error:  # ValueError: the stream was closed
+            self._open = False
+            self._silence()
             raise SinkError(f"standard output: {error}", hint="its reader has gone") from error
+
+    def _silence(self) -> None:
+        """What the stream still holds goes nowhere: Python writes it out once more at its end, and
+        would fail with a message of its own and another exit code.
+        """
+        with contextlib.suppress(OSError, ValueError):  # not a file, or closed
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            try:
+                os.dup2(nowhere, self._stream.fileno())
+            finally:
+                os.close(nowhere)

@@ -84,16 +84,24 @@ def test_alerts_arrive_at_a_subscriber(tmp_path: Path, broker: Broker) -> None:
 
 def test_a_file_judges_every_frame(tmp_path: Path, broker: Broker) -> None:
     """Faster than any model could be, a file under ``every`` loses no frame (F77's twin)."""
-    with Subscriber(broker.port, "linesight/n1/health") as subscriber:
+    topics = ("linesight/n1/health", "linesight/n1/cam/door/alert")
+    with Subscriber(broker.port, *topics) as subscriber:
         source = "synthetic://blobs?faces=1&frames=300&pace=fast"
         text = config_text(tmp_path / "state", broker.port, {"door": source})
         with Station(tmp_path, text) as station:
             assert station.wait() == 0, station.log
         heard = subscriber.wait_for(
-            lambda m: bool(m) and bodies(m, "/health")[-1]["cameras"]["door"]["frames_in"] == 300
+            lambda m: any(
+                body["cameras"]["door"]["frames_in"] == 300 for body in bodies(m, "/health")
+            )
         )
     camera = bodies(heard, "/health")[-1]["cameras"]["door"]
     assert camera["drops"] == {"mailbox": 0, "stale": 0, "corrupt": 0, "throttle": 0}
+    assert camera["nonfinite"] == 0
+    # The alert of the one bare face ends with the file: judged to its last frame.
+    alerts = bodies(heard, "/alert")
+    assert alerts[-1]["phase"] == "end"
+    assert alerts[-1]["frames"]["last"] == 299
 
 
 def test_sigterm_ends_the_service_with_a_broker(tmp_path: Path, broker: Broker) -> None:
@@ -137,22 +145,36 @@ def test_sigterm_during_the_start_and_twice(
 
 
 def test_a_ping_is_answered(tmp_path: Path, broker: Broker) -> None:
-    """``cmd/ping`` gets one reply with its txn; the same txn again gets none."""
+    """``cmd/ping`` gets one reply with its txn; the same txn again is not carried out again."""
     with Subscriber(broker.port, "linesight/n1/availability", "linesight/n1/reply/#") as subscriber:
         text = config_text(tmp_path / "state", broker.port, {"door": PLAYFUL + "&live=1"})
         with Station(tmp_path, text) as station:
             subscriber.wait_for(lambda m: any(x.text == "online" for x in m), 20)
             for txn in ("t1", "t1", "t2"):
                 subscriber.publish("linesight/n1/cmd/ping", json.dumps({"txn": txn}))
-            heard = subscriber.wait_for(
-                lambda m: any('"t2"' in x.text for x in m if "reply" in x.topic)
-            )
+            heard = subscriber.wait_for(lambda m: sum("reply" in x.topic for x in m) == 3)
             station.terminate()
     replies = bodies(heard, "/reply/ping")
-    assert [(reply["txn"], reply["ok"], reply["code"]) for reply in replies] == [
+    # A refusal comes from another thread than a reply and may overtake it.
+    assert sorted((reply["txn"], reply["ok"], reply["code"]) for reply in replies) == [
+        ("t1", False, "replayed"),
         ("t1", True, "ok"),
         ("t2", True, "ok"),
     ]
+
+
+def test_info_is_told_on_request(tmp_path: Path, broker: Broker) -> None:
+    """``cmd/info`` is answered with the content of the retained ``info`` message."""
+    with Subscriber(broker.port, "linesight/n1/#") as subscriber:
+        text = config_text(tmp_path / "state", broker.port, {"door": PLAYFUL + "&live=1"})
+        with Station(tmp_path, text) as station:
+            subscriber.wait_for(lambda m: any(x.text == "online" for x in m), 20)
+            subscriber.publish("linesight/n1/cmd/info", json.dumps({"txn": "t1"}))
+            heard = subscriber.wait_for(lambda m: any("/reply/info" in x.topic for x in m))
+            station.terminate()
+    [reply] = bodies(heard, "/reply/info")
+    [info] = bodies(heard, "n1/info")
+    assert (reply["txn"], reply["ok"], reply["data"]) == ("t1", True, info)
 
 
 def test_the_first_verdict_comes_within_three_seconds(tmp_path: Path, broker: Broker) -> None:
@@ -163,7 +185,7 @@ def test_the_first_verdict_comes_within_three_seconds(tmp_path: Path, broker: Br
             subscriber.wait_for(lambda m: bool(m), 20)
             seconds = time.monotonic() - station.began
             station.terminate()
-    assert seconds < 3 * 2, f"{seconds:.1f} s"  # twice the limit: other tests may run beside this
+    assert seconds <= 3.0, f"{seconds:.1f} s"
 
 
 @pytest.mark.parametrize(
@@ -210,3 +232,17 @@ def test_messages_can_go_to_standard_output(tmp_path: Path, broker: Broker) -> N
     alerts = [line["payload"] for line in lines if line["topic"].endswith("/alert")]
     assert alerts
     assert_complete(alerts)
+
+
+def test_a_reader_that_goes_ends_the_service_in_one_line(tmp_path: Path) -> None:
+    """``run --stdout | head -1``: exit code 1, one error, and no alert is buried."""
+    text = config_text(tmp_path / "state", 1, {"door": PLAYFUL + "&live=1"})
+    with Station(tmp_path, text, "--stdout") as station:
+        assert station.process.stdout is not None
+        assert station.process.stdout.readline()
+        station.process.stdout.close()
+        assert station.wait() == 1, station.log
+        assert station.log.count("standard output") == 1, station.log
+        assert "buried" not in station.log
+        assert "Traceback" not in station.log
+        assert "Exception ignored" not in station.log

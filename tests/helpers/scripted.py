@@ -10,6 +10,9 @@ from typing import Self
 CONNACK = bytes([0x20, 3, 0, 0, 0])
 """MQTT 5: welcome, no properties."""
 
+CONNACK_ONE_AT_A_TIME = bytes([0x20, 6, 0, 0, 3, 0x21, 0, 1])
+"""MQTT 5: welcome, Receive Maximum 1."""
+
 
 def connack(reason: int) -> bytes:
     """MQTT 5: not welcome."""
@@ -31,6 +34,14 @@ class ScriptedBroker:
         self.port = int(self._listener.getsockname()[1])
         self._taken: list[socket.socket] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def rest(self) -> bytes:
+        """What came on the last connection behind CONNECT; waits for the client to close it."""
+        taken, found = self._taken[-1], b""
+        taken.settimeout(5.0)
+        while part := taken.recv(4096):
+            found += part
+        return found
 
     def _run(self) -> None:
         with contextlib.suppress(OSError):  # the listener was shut down

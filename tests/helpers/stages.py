@@ -98,7 +98,7 @@ class PublishRig:
         self.publisher = Publisher(
             sink,
             rig.store,
-            CommandDesk(self.inbox, lambda: STATION, frozenset()),
+            CommandDesk(self.inbox, lambda: STATION, frozenset({"c1"}), frozenset()),
             Sealer(BOOT, lambda: True),
             station=lambda: STATION,
             health=self.health,

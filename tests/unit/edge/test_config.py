@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from edge import config
 from edge.errors import ConfigError
+from edge.inbox import VERBS
+from edge.sinks.mqtt_settings import MqttSettings
 
 MINIMAL: dict[str, Any] = {
     "station": {"node": "door-1", "task": "face_mask"},
@@ -199,7 +202,9 @@ def test_right_values_at_the_limits_are_taken() -> None:
     assert loaded.camera[0].mailbox == "every"
 
 
-@pytest.mark.parametrize("host", ["broker.example.org", "192.0.2.7", "2001:db8::1"])
+@pytest.mark.parametrize(
+    "host", ["broker.example.org", "192.0.2.7", "2001:db8::1", "[2001:db8::1]", "a.localhost"]
+)
 def test_plain_tcp_to_another_host_needs_writing(host: str) -> None:
     """Without TLS another host is refused with the remedy, and taken with insecure = true."""
     (line,) = refusals(changed("mqtt", host=host))
@@ -208,10 +213,36 @@ def test_plain_tcp_to_another_host_needs_writing(host: str) -> None:
     assert config.build(changed("mqtt", host=host, insecure=True), origin="here").mqtt.insecure
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.3.2.1", "::1", "LOCALHOST."])
+LOCAL = ["localhost", "127.0.0.1", "127.3.2.1", "::1", "[::1]", "LOCALHOST."]
+
+
+@pytest.mark.parametrize("host", LOCAL)
 def test_plain_tcp_to_this_machine_is_fine(host: str) -> None:
     """The local host needs no TLS."""
     assert config.build(changed("mqtt", host=host), origin="here").mqtt.host == host
+
+
+@pytest.mark.parametrize("host", [*LOCAL, "a.localhost", "[2001:db8::1]", "broker.example.org"])
+def test_configuration_and_sink_agree_on_what_is_local(host: str) -> None:
+    """What the configuration takes the sink takes too, and neither takes what the other refuses."""
+
+    def takes(make: Callable[[], object]) -> bool:
+        try:
+            make()
+        except ConfigError:
+            return False
+        return True
+
+    assert takes(lambda: config.build(changed("mqtt", host=host), origin="here")) == takes(
+        lambda: MqttSettings(host, "n1")
+    )
+
+
+def test_every_verb_that_is_built_can_be_named() -> None:
+    """What the station carries out may stand in ``allow_commands``."""
+    verbs = sorted(VERBS)
+    built = config.build(changed("mqtt", allow_commands=verbs), origin="here")
+    assert list(built.mqtt.allow_commands) == verbs
 
 
 def test_tls_needs_no_insecure_and_has_its_own_port(tmp_path: Path) -> None:

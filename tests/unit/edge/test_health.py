@@ -69,22 +69,27 @@ def test_a_heartbeat_grows_old_and_may_be_excused(monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_absent_camera_degrades() -> None:
-    """A lost camera is ``cam_absent`` with the error's text until it is opened again, and counts as
-    a reconnect.
+    """A lost camera is ``cam_absent`` with the error's text until it gives a frame again, and then
+    counts as a reconnect.
     """
     health = make_health("a", "b")
+    health.cameras["b"].frame_in()
     health.cameras["b"].lost("camera 'b': no such device")
     assert codes(health) == [("cam_absent", "b")]
     assert health.reasons()[0].detail == "camera 'b': no such device"
     assert health.status().state == "degraded"
     health.cameras["b"].lost("still gone")
     health.cameras["b"].opened(live=True)
+    assert codes(health) == [("cam_absent", "b")]
+    health.cameras["b"].frame_in()
     assert codes(health) == []
     assert health.status().cameras["b"].reconnects == 1
 
 
 def test_a_silent_live_camera_is_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An open live camera without a frame for over 5 s is ``cam_stalled``; a file never is."""
+    """An open live camera without a frame for over 5 s, or three of its usual intervals, is
+    ``cam_stalled``; the reason names the limit. A file never is.
+    """
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     camera = CameraHealth("c1")
@@ -97,12 +102,25 @@ def test_a_silent_live_camera_is_stalled(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [reason.code for reason in camera.reasons()] == ["cam_stalled"]
     camera.frame_in()
     assert camera.reasons() == []
-    now[0] += 8
-    camera.frame_in()
+    for _ in range(8):
+        now[0] += 8
+        camera.frame_in()
     now[0] += 23
     assert camera.reasons() == []  # within three intervals of 8 s
     now[0] += 2
-    assert [reason.code for reason in camera.reasons()] == ["cam_stalled"]
+    assert [reason.detail for reason in camera.reasons()] == ["no frame for over 24 s"]
+    for _ in range(8):
+        now[0] += 0.1
+        camera.frame_in()
+    now[0] += 40
+    camera.frame_in()  # one long gap among short ones
+    now[0] += 6
+    assert [reason.detail for reason in camera.reasons()] == ["no frame for over 5 s"]
+    for _ in range(8):
+        now[0] += 50
+        camera.frame_in()
+    now[0] += 61
+    assert [reason.detail for reason in camera.reasons()] == ["no frame for over 60 s"]
     camera.opened(live=False)
     now[0] += 60
     assert camera.reasons() == []
@@ -158,8 +176,14 @@ def test_a_nearly_full_outbox_is_a_reason(rows: int, size: int, high: bool) -> N
     assert codes(health) == ([("outbox_high", None)] if high else [])
 
 
-def test_a_failing_disk_degrades_and_losing_alerts_is_a_fault() -> None:
-    """``disk_full`` while messages wait in memory; ``fault`` once one of them was lost."""
+def test_a_failing_disk_degrades_and_losing_alerts_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """``disk_full`` while messages wait in memory; ``fault`` once one of them was lost, and for a
+    minute, so that a health message tells it.
+    """
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     health = make_health()
     health.outbox.failing("outbox.db: disk full")
     assert codes(health) == [("disk_full", None)]
@@ -168,6 +192,9 @@ def test_a_failing_disk_degrades_and_losing_alerts_is_a_fault() -> None:
     assert health.status().state == "fault"
     assert health.status().outbox.dropped_oldest == 1
     health.outbox.counted(OutboxStatus(1, 10, 0.0, 4, 0, 0, 0))
+    assert (health.status().state, codes(health)) == ("fault", [("disk_full", None)])
+    now[0] += 61
+    health.cameras["c1"].frame_in()
     assert health.status().state == "ok"
     assert health.status().outbox.dropped_oldest == 5
 
@@ -232,3 +259,49 @@ def test_the_machine_answers() -> None:
     assert rss_mb() > ballast.nbytes / 1e6
     assert boot_id() == boot_id()
     assert clock_synced() in (True, False)
+
+
+def test_eviction_from_a_full_outbox_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``fault`` when ``dropped_oldest`` grows, not for what a former run lost."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    health = make_health()
+    health.outbox.counted(OutboxStatus(100, 0, 0.0, 7, 0, 0, 0))
+    assert health.status().state == "degraded"
+    health.outbox.counted(OutboxStatus(100, 0, 0.0, 8, 0, 0, 0))
+    assert (health.status().state, codes(health)) == ("fault", [("outbox_high", None)])
+    health.outbox.counted(OutboxStatus(0, 0, 0.0, 8, 0, 0, 0))
+    assert (health.status().state, codes(health)) == ("fault", [("outbox_high", None)])
+    now[0] += 61
+    health.cameras["c1"].frame_in()
+    assert (health.status().state, codes(health)) == ("ok", [])
+
+
+def test_the_cause_of_being_disconnected_has_its_own_code() -> None:
+    """One connection reason at a time, with the code that the sink gave."""
+    health = make_health()
+    health.broker.disconnected("wrong password", 0, "not_authorized")
+    assert codes(health) == [("not_authorized", None)]
+    health.broker.disconnected("taken over", 0, "client_id_conflict")
+    assert codes(health) == [("client_id_conflict", None)]
+    health.broker.connected()
+    assert codes(health) == []
+
+
+def test_a_status_out_of_turn_shortens_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It tells the interval so far, and the next one in turn tells all of it."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    health = make_health()
+    for _ in range(30):
+        health.cameras["c1"].judged(5.0)
+    health.infer_ms.add(3.0)
+    now[0] += 3
+    assert health.status(anew=False).cameras["c1"].judged_fps == pytest.approx(10)
+    now[0] += 3
+    status = health.status()
+    assert status.cameras["c1"].judged_fps == pytest.approx(5)
+    assert status.infer_ms is not None
+    assert status.infer_ms.p50 == 3.0
+    now[0] += 3
+    assert health.status().cameras["c1"].judged_fps == 0

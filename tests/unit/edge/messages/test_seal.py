@@ -98,3 +98,29 @@ def test_needs_a_seq() -> None:
     stored = row()
     with pytest.raises(ValueError, match="has no seq"):
         seal(replace(stored, message=replace(stored.message, seq=None)), CONTEXT)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"clock": {}},
+        {"clock": None},
+        {"clock": {"synced": 1}},
+        {"mono_ns": None},
+        {"mono_ns": "8"},
+        {"mono_ns": 10**30},
+    ],
+)
+def test_a_damaged_payload_is_a_value_error(change: dict[str, Any]) -> None:
+    """A clock or a time that is not ours is told as ``ValueError``, whatever is wrong with it."""
+    with pytest.raises(ValueError, match="message to t: "):
+        seal(row({**STORED, **change}), replace(CONTEXT, clock_synced=True))
+
+
+def test_too_deep_a_payload_is_a_value_error() -> None:
+    """Nesting that exhausts the parser's stack is told like any other damage."""
+    stored = replace(
+        row(), message=Message("t", b"[" * 60_000, way="outbox", id="e", seq=1)
+    )
+    with pytest.raises(ValueError, match="nested too deep"):
+        seal(stored, CONTEXT)

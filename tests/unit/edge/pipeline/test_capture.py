@@ -14,6 +14,7 @@ from edge.errors import (
     SourceError,
     SourceNotFound,
     SourceUnavailable,
+    StageFailed,
     UnsupportedSource,
 )
 from edge.health import CameraHealth
@@ -175,3 +176,44 @@ def test_reading_is_paced_by_the_source() -> None:
     with running(rig.stage):
         wait_until(lambda: not rig.stage.alive)
     assert time.monotonic() - began >= 0.2
+
+
+def test_frames_are_numbered_on_across_a_gap() -> None:
+    """A source that begins at 0 after each opening gives a camera one ascending sequence."""
+    gone = SourceUnavailable("gone")
+    rig = Rig(FakeSource([3, gone, 2, gone, 1]))
+    with running(rig.stage):
+        wait_until(lambda: not rig.stage.alive)
+    assert rig.taken() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_camera_that_opens_and_gives_nothing_stays_absent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Opened again and again without a frame, it is absent all the time, said once; the first frame
+    ends that, and only then it counts as a reconnect.
+    """
+    gone = SourceUnavailable("camera 'c1': no frame in 3 s")
+    rig = Rig(FakeSource([2, gone, gone, gone, gone], endless=True, gap_s=0.01))
+    states: list[str] = []
+    opened = rig.health.opened
+
+    def note(*, live: bool) -> None:
+        opened(live=live)
+        states.append(rig.health.state)
+
+    rig.health.opened = note  # type: ignore[method-assign]
+    with caplog.at_level("WARNING"), running(rig.stage):
+        wait_until(lambda: rig.health.frames_in > 3)
+    assert states == ["open", *["absent"] * 4]
+    assert rig.health.status(1.0).reconnects == 1
+    assert caplog.text.count("trying again") == 1
+
+
+def test_a_defect_in_a_source_leaves_the_camera_offline() -> None:
+    """Whatever ends the thread, the last word is that the camera is offline."""
+    rig = Rig(FakeSource([2, ZeroDivisionError("defect")]))
+    with pytest.raises(StageFailed), running(rig.stage):
+        wait_until(lambda: not rig.stage.alive)
+    assert rig.online == [True, False]
+    assert rig.boxes["c1"].counts.waiting == 2

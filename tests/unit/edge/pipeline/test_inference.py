@@ -14,7 +14,7 @@ from edge.health import Health
 from edge.inbox import Inbox
 from edge.mailbox import Mailboxes
 from edge.pipeline.inference import Worker
-from edge.pipeline.judge import Judge
+from edge.pipeline.judge import AHEAD, Judge
 from edge.records import Command, Frame, Message, Observation
 from edge.stage import Stage, stop_all
 from tests.fakes import FakeRule, FakeTask, FakeTracker, make_frame, wait_until
@@ -58,6 +58,7 @@ class Rig:
             max_age_ms={"c1": max_age_ms},
             inbox=self.inbox,
             station=lambda: STATION,
+            info=lambda: None,
             publish=self.published.append,
             health=self.health,
         )
@@ -197,3 +198,30 @@ def test_commands_are_taken_between_frames() -> None:
     rig.judge(*(make_frame(sequence=n) for n in range(10)))
     replies = [json.loads(m.payload) for m in rig.published if "reply" in m.topic]
     assert [reply["txn"] for reply in replies] == [f"t{n}" for n in range(10)]
+
+
+def test_a_slow_worker_bounds_what_the_others_do() -> None:
+    """While one worker hangs on a frame the other judges at most ``AHEAD`` frames beyond it."""
+    entered, release = threading.Event(), threading.Event()
+
+    def hang(frame: Frame) -> None:
+        if frame.sequence == 0:
+            entered.set()
+            release.wait(10)
+
+    rig = Rig(FakeTask(hang), FakeTask(hang))
+    for stage in rig.stages:
+        stage.start()
+    for n in range(40):
+        wait_until(lambda: rig.boxes["c1"].wait_for_room(1) or rig.boxes["c1"].counts.waiting == 16)
+        if not rig.boxes["c1"].put(make_frame(sequence=n)):
+            break
+        entered.wait(5)
+    observed = sum(len(task.observed) for task in rig.tasks)
+    wait_until(lambda: rig.boxes["c1"].counts.taken == AHEAD + 1)
+    assert observed <= AHEAD
+    release.set()
+    rig.boxes.close()
+    stop_all(rig.stages, time.monotonic() + 10)
+    assert rig.tracker.seen == sorted(rig.tracker.seen)
+    assert len(rig.tracker.seen) == rig.boxes["c1"].counts.taken

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.health import CameraHealth
-from edge.pipeline.judge import Judge, Observer, Outcome
+from edge.pipeline.judge import AHEAD, Judge, Observer, Outcome
 from edge.records import Alert, Frame, Message, Observation, Track
 from tests.fakes import FakeRule, FakeTracker, make_frame, make_observation
 from tests.helpers.stages import STATION
@@ -146,3 +146,56 @@ def test_a_failing_observer_harms_nothing(caplog: pytest.LogCaptureFixture) -> N
     assert rig.phases() == ["new", "update", "update"]
     assert calls == [0]
     assert caplog.text.count("ZeroDivisionError: drawing") == 1
+
+
+def test_pixels_wait_only_for_an_observer() -> None:
+    """What comes early waits without its picture, unless somebody is there to see it."""
+    for observer in (None, lambda frame, observation, tracks, alerts: None):
+        rig = Rig(observer)
+        rig.judge.deliver(1, outcome(1))
+        assert (rig.judge._early[1].frame is None) == (observer is None)
+
+
+def test_nobody_works_far_ahead_of_what_is_due() -> None:
+    """A ticket ``AHEAD`` tickets in front is out of reach until the one that is due has come."""
+    rig = Rig()
+    assert rig.judge.in_reach(AHEAD - 1, 0.0)
+    assert not rig.judge.in_reach(AHEAD, 0.01)
+    waited: list[bool] = []
+    waiter = threading.Thread(target=lambda: waited.append(rig.judge.in_reach(AHEAD, 10.0)))
+    waiter.start()
+    rig.judge.deliver(0, outcome(0))
+    waiter.join(5.0)
+    assert waited == [True]
+
+
+def test_finish_ends_what_no_ticket_ended_and_only_once() -> None:
+    """The open alert ends although the last ticket is missing; what comes later is not judged."""
+    rig = Rig()
+    rig.judge.deliver(0, outcome(0))
+    assert rig.judge.finish(1.0)
+    assert rig.judge.finish(1.0)
+    rig.judge.deliver(1, outcome(1))
+    rig.judge.deliver(2, Outcome(ended=True))
+    assert rig.phases() == ["new", "end"]
+    assert rig.rule.finished == 1
+    assert json.loads(rig.published[-1].payload)["alert"] is False
+
+
+def test_finish_does_not_wait_for_a_rule_that_is_held() -> None:
+    """A worker that hangs inside of the rule holds the stop for no more than the time given."""
+    entered, release = threading.Event(), threading.Event()
+
+    def observer(
+        frame: Frame, observation: Observation, tracks: Sequence[Track], alerts: Sequence[Alert]
+    ) -> None:
+        entered.set()
+        release.wait(10)
+
+    rig = Rig(observer)
+    worker = threading.Thread(target=rig.judge.deliver, args=(0, outcome(0)))
+    worker.start()
+    assert entered.wait(5)
+    assert not rig.judge.finish(0.05)
+    release.set()
+    worker.join()

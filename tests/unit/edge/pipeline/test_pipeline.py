@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edge.errors import EngineError, OutboxLocked, SourceUnavailable, StageStuck, UnsupportedSource
+from edge.errors import (
+    EngineError,
+    LineSightError,
+    OutboxLocked,
+    SourceUnavailable,
+    StageFailed,
+    StageStuck,
+    UnsupportedSource,
+)
 from edge.health import Health
 from edge.outbox import Outbox
-from edge.pipeline import AlertIds, Camera, Description, Observer, Pipeline
+from edge.pipeline import AlertIds, Camera, Description, LastExit, Observer, Pipeline
+from edge.pipeline.presence import Presence
 from edge.protocols import Sink
 from edge.records import Frame
 from tests.fakes import FakeRule, FakeSink, FakeSource, FakeTask, FakeTracker, wait_until
@@ -59,6 +70,7 @@ class Rig:
             health=Health((s.camera for s in sources), is_clock_synced=lambda: True),
             health_interval_s=interval_s,
             description=Description({"linesight": "0"}, {"machine": "fake"}),
+            last_exit=LastExit(folder / "last"),
             observer=observer,
             end_process=end_process,
         )
@@ -312,3 +324,136 @@ def test_a_second_stop_is_harmless(tmp_path: Path) -> None:
     rig.pipeline.start()
     rig.pipeline.stop()
     rig.pipeline.stop()
+
+
+class Hanging(FakeSource):
+    """After three frames a read hangs in the driver until ``release``, then gives frames again."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(endless=True, gap_s=0.01, **arguments)
+        self.entered, self.release = threading.Event(), threading.Event()
+
+    def read(self) -> Frame | None:
+        if self.given == 3:
+            self.entered.set()
+            self.release.wait(30)
+        return super().read()
+
+
+def last_words(sink: FakeSink, suffix: str) -> bytes:
+    """The retained value that a broker has at the end."""
+    return [m.payload for m in list(sink.sent) if m.topic.endswith(suffix)][-1]
+
+
+def test_a_camera_that_hangs_is_offline_after_the_stop(tmp_path: Path) -> None:
+    """The stop says it in the place of the thread that cannot, and before the farewell."""
+    sink = FakeSink()
+    source = Hanging()
+    rig = Rig(tmp_path, source, sink=sink)
+    rig.pipeline.start()
+    assert source.entered.wait(5)
+    wait_until(lambda: len(sink.rows()) == 3)
+    assert last_words(sink, "cam/c1/availability") == b"online"
+    with pytest.raises(StageStuck):
+        rig.pipeline.stop(timeout_s=2.0)
+    assert last_words(sink, "cam/c1/availability") == b"offline"
+    source.release.set()
+
+
+def test_what_a_camera_says_after_the_farewell_does_not_count() -> None:
+    """A thread that wakes up late cannot make the camera online again."""
+    said: list[bytes] = []
+    presence = Presence("c1", station=lambda: STATION, publish=lambda m: said.append(m.payload))
+    presence.tell(True)
+    presence.leave()
+    presence.tell(True)
+    assert said == [b"online", b"offline"]
+
+
+def test_a_failed_camera_thread_leaves_the_camera_offline(tmp_path: Path) -> None:
+    """A defect in a source ends the station; the retained availability is right all the same."""
+    sink = FakeSink()
+    rig = Rig(tmp_path, FakeSource([3, ZeroDivisionError("defect")], gap_s=0.05), sink=sink)
+    with pytest.raises(StageFailed, match="defect"):
+        rig.pipeline.run(forever)
+    assert last_words(sink, "cam/c1/availability") == b"offline"
+
+
+def test_alerts_end_although_every_worker_died(tmp_path: Path) -> None:
+    """The last worker fails while an alert is open: the stop ends it and says so."""
+
+    def fail(frame: Frame) -> None:
+        if frame.sequence == 3:
+            raise EngineError("delegate lost")
+
+    sink = FakeSink()
+    source = FakeSource(endless=True, live=False, gap_s=0.01)
+    rig = Rig(tmp_path, source, tasks=[FakeTask(fail)], sink=sink)
+    with pytest.raises(EngineError, match="delegate lost"):
+        rig.pipeline.run(forever)
+    assert [json.loads(m.payload)["phase"] for m in sink.rows()] == [
+        "new",
+        "update",
+        "update",
+        "end",
+    ]
+    assert json.loads(last_words(sink, "cam/c1/state"))["alert"] is False
+
+
+def test_each_failure_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The first failure is raised, another that the stop finds is logged, neither of them twice."""
+    both = threading.Barrier(2, timeout=10)
+
+    class Failing(FakeSource):
+        def read(self) -> Frame | None:
+            if self.given == 1:
+                both.wait()
+                raise UnsupportedSource("camera 'c1': defect")
+            return super().read()
+
+    def fail(frame: Frame) -> None:
+        both.wait()
+        raise EngineError("delegate lost")
+
+    rig = Rig(tmp_path, Failing(endless=True), tasks=[FakeTask(fail)])
+    with pytest.raises(LineSightError) as caught:
+        rig.pipeline.run(forever)
+    told = [str(caught.value), *(r.getMessage() for r in caplog.records if r.levelname == "ERROR")]
+    assert sorted(told) == ["camera 'c1': defect", "delegate lost"]
+
+
+def test_info_tells_how_the_last_run_ended(tmp_path: Path) -> None:
+    """Nothing at the first start, then how the run before ended: stopped, failed or killed."""
+
+    def run(*, fail: bool = False) -> str | None:
+        def work(frame: Frame) -> None:
+            if fail:
+                raise EngineError("delegate lost")
+
+        sink = FakeSink()
+        source = FakeSource([1], live=False)
+        rig = Rig(tmp_path, source, sink=sink, tasks=[FakeTask(work)])
+        with contextlib.suppress(EngineError):
+            rig.pipeline.run(forever)
+        found = json.loads(last_words(sink, "/info")).get("last_exit")
+        assert found is None or isinstance(found, str)
+        return found
+
+    assert run() is None
+    assert run(fail=True) == "stopped"
+    assert run() == "delegate lost"
+    LastExit(tmp_path / "last").begin()  # what a run does that is killed afterwards
+    told = run()
+    assert told is not None
+    assert "killed" in told
+
+
+def test_a_run_that_never_began_leaves_no_word(tmp_path: Path) -> None:
+    """The second instance on a state directory does not write into the first one's file."""
+    (tmp_path / "last").write_text("as it was\n")
+    rig = Rig(tmp_path, FakeSource(endless=True))
+    other = rig.open()
+    with pytest.raises(OutboxLocked):
+        rig.pipeline.run(forever)
+    other.close()
+    assert (tmp_path / "last").read_text() == "as it was\n"

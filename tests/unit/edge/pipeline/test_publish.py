@@ -6,12 +6,14 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from edge.errors import SinkError
+from edge.errors import MessageRefused, SinkError
 from edge.messages import encode_availability, encode_reply
+from edge.protocols import Delivered, Refused
 from edge.records import Command, Message
 from tests.fakes import FakeSink, wait_until
 from tests.helpers.stages import (
@@ -200,7 +202,7 @@ def test_a_refusal_that_will_never_change_buries_the_row(outbox: OutboxRig) -> N
 def test_an_oversize_row_is_buried_and_blocks_nothing(outbox: OutboxRig) -> None:
     """What the sink can never send goes to the dead letters; the next row is sent (F45)."""
     sink = FakeSink(
-        answer=lambda m: SinkError("larger than 4096 bytes") if m.id and m.id.endswith("-1") else 0
+        answer=lambda m: MessageRefused("4097 bytes") if m.id and m.id.endswith("-1") else 0
     )
     with publishing(outbox, sink):
         for n in range(3):
@@ -249,20 +251,21 @@ def test_a_transient_message_is_dropped_when_not_connected(outbox: OutboxRig) ->
     assert [message.topic for message in sink.sent].count(reply.topic) == 1
 
 
-def test_a_command_reaches_the_inbox_and_junk_is_counted(outbox: OutboxRig) -> None:
-    """A ping is queued with its txn; junk is refused by code and ends nothing (F89)."""
+def test_a_command_reaches_the_inbox_and_junk_does_not(outbox: OutboxRig) -> None:
+    """A ping is queued with its txn; what is refused ends nothing (F89)."""
     sink = FakeSink()
     with publishing(outbox, sink) as rig:
         sink.receive("linesight/n1/cmd/ping", b"\xff{")
         sink.receive("linesight/n1/cmd/format_disk", b"{}")
         sink.receive("linesight/n1/cmd/ping", b'{"txn": "t1"}', response_topic="me/here")
         sink.receive("linesight/n1/cmd/ping", b'{"txn": "t1"}')
-        wait_until(lambda: sum(rig.inbox.refused.values()) == 3)
+        wait_until(lambda: any("/reply/" in message.topic for message in sink.sent))
         command = rig.inbox.get()
     assert command is not None
     assert (command.txn, command.response_topic) == ("t1", "me/here")
     assert rig.inbox.get() is None
-    assert rig.inbox.refused == {"junk": 1, "unknown_verb": 1, "replayed": 1}
+    [reply] = [json.loads(m.payload) for m in sink.sent if "/reply/" in m.topic]
+    assert (reply["txn"], reply["code"]) == ("t1", "replayed")
 
 
 def test_a_stop_drains_what_waits(outbox: OutboxRig) -> None:
@@ -326,3 +329,114 @@ def test_the_time_to_the_acknowledgement_is_measured(outbox: OutboxRig) -> None:
         percentiles = rig.health.puback_ms.drain()[1]
     assert percentiles is not None
     assert 50 <= percentiles.p50 < 5000
+
+
+def test_the_message_behind_a_gap_announces_it(outbox: OutboxRig) -> None:
+    """Rows were read ahead when one before them was buried; the next one that is sent says so."""
+    too_large = {3, 4}
+    sink = FakeSink(
+        answer=lambda m: (
+            MessageRefused("too large") if m.way == "outbox" and number_of(m) in too_large else 0
+        )
+    )
+    with outbox.running():
+        for n in range(1, 41):
+            outbox.store.put(alert_message(n))
+        wait_until(lambda: outbox.store.accepted == 40)
+        rig = PublishRig(outbox, sink)
+        with running(rig.stage()):
+            wait_until(lambda: numbers(sink)[-1:] == [40])
+        wait_until(lambda: outbox.health.status(0).dead == 2)
+        assert outbox.store.dropped_total(ALERTS) == 2
+    found = [(body(m)["seq"], body(m)["dropped_total"]) for m in sink.rows()]
+    assert found == [(1, 0), (2, 0), *((n, 2) for n in range(5, 41))]
+
+
+def test_a_broken_sink_ends_the_stage_and_buries_nothing(outbox: OutboxRig) -> None:
+    """What says that nothing can be sent any more ends the thread; every row stays on disk."""
+    broken = SinkError("standard output: Broken pipe")
+    sink = FakeSink(answer=lambda m: broken if m.way == "outbox" else 0)
+    with outbox.running():
+        outbox.store.put(alert_message(1))
+        outbox.store.put(alert_message(2))
+        stage = PublishRig(outbox, sink).stage()
+        with pytest.raises(SinkError, match="Broken pipe"), running(stage):
+            wait_until(lambda: not stage.alive)
+    assert outbox.stored() == [1, 2]
+    assert outbox.health.status(0).dead == 0
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"[1]",
+        b'{"clock": {}, "mono_ns": 1}',
+        b'{"clock": 3, "mono_ns": 1}',
+        b'{"clock": {"synced": false}}',
+        b'{"clock": {"synced": false}, "mono_ns": "x"}',
+        b"[" * 60_000,
+    ],
+)
+def test_a_damaged_row_is_buried_and_the_next_is_sent(outbox: OutboxRig, payload: bytes) -> None:
+    """Whatever stands in a row, the publish thread goes on with the next one."""
+    sink = FakeSink()
+    with publishing(outbox, sink):
+        outbox.store.put(replace(alert_message(1), payload=payload))
+        outbox.store.put(alert_message(2))
+        wait_until(lambda: numbers(sink) == [2])
+        wait_until(lambda: outbox.health.status(0).dead == 1)
+    assert outbox.stored() == []
+
+
+def test_the_cause_of_being_disconnected_is_followed(
+    outbox: OutboxRig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each new cause is logged once and is the one connection reason of the health."""
+    sink = FakeSink(reachable=False)
+
+    def codes(rig: PublishRig) -> list[str]:
+        return [reason.code for reason in rig.health.reasons()]
+
+    with caplog.at_level("WARNING"), publishing(outbox, sink) as rig:
+        wait_until(lambda: codes(rig) == ["broker_unreachable"])
+        for _ in range(3):
+            sink.disconnect("wrong password", "not_authorized")
+        wait_until(lambda: codes(rig) == ["not_authorized"])
+        sink.disconnect("certificate has expired", "tls_failed")
+        wait_until(lambda: codes(rig) == ["tls_failed"])
+        sink.connect()
+        wait_until(lambda: codes(rig) == [])
+        sink.disconnect("certificate has expired", "tls_failed")
+        wait_until(lambda: codes(rig) == ["tls_failed"])
+    told = [r.getMessage().rpartition(": ")[2] for r in caplog.records if "not connected" in r.msg]
+    assert told == ["no broker", "wrong password", *["certificate has expired"] * 2]
+
+
+@pytest.mark.parametrize("reason", [135, 151])
+def test_refused_state_is_sent_again(
+    outbox: OutboxRig, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    """A retained slot that the broker refused is offered again later, without a reconnect."""
+    monkeypatch.setattr("edge.pipeline.publish.PARK_S", 0.2)
+    monkeypatch.setattr("edge.pipeline.publish.PARK_OTHER_S", 0.2)
+    topic = "linesight/n1/cam/c1/state"
+    answers = {topic: [reason, reason]}
+    asked: list[str] = []
+
+    def answer(message: Message) -> int:
+        asked.append(message.topic)
+        return answers[message.topic].pop() if answers.get(message.topic) else 0
+
+    class Settling(FakeSink):
+        def _settle(self, token: int, message: Message) -> None:
+            code = answer(message)
+            self._events.append(Delivered(token, code) if code < 128 else Refused(token, code))
+
+    sink = Settling()
+    with publishing(outbox, sink) as rig:
+        rig.publisher.publish(latest(topic))
+        wait_until(lambda: asked.count(topic) == 3)
+        wait_until(lambda: not rig.health.reasons())
+        assert not rig.publisher._again
+    assert sink.connected is False
+    assert asked.count(topic) == 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -276,3 +276,31 @@ def test_rows_of_a_replaced_database_are_never_deleted_by_old_acks(
         store.rows.restart(replaced=True)  # what recovery does when the epoch has changed
         store.ack(old, no_subscriber=False)
     assert rig.stored() == [1]
+
+
+def test_a_disk_that_takes_rows_and_deletes_none_stays_a_failure(
+    sick_rig: OutboxRig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While deleting fails ``disk_full`` stands, although opening works each time; it works again
+    once, when the rows are really gone.
+    """
+    failures = itertools.chain([True] * 5, itertools.repeat(False))
+    tried: list[float] = []
+
+    def ack(self: Outbox, rows: Iterable[int], *, no_subscriber: int = 0) -> None:
+        tried.append(time.monotonic())
+        if next(failures):
+            raise OutboxError("outbox.db: database or disk is full")
+        Outbox.ack(self, rows, no_subscriber=no_subscriber)
+
+    monkeypatch.setattr(SickOutbox, "sick", staticmethod(lambda: False))
+    monkeypatch.setattr(SickOutbox, "ack", ack, raising=False)
+    with caplog.at_level("WARNING"), sick_rig.running() as store:
+        store.put(alert_message(1))
+        store.rows.serve()
+        store.ack(take(sick_rig, 1)[0], no_subscriber=False)
+        wait_until(lambda: len(tried) == 6)
+        wait_until(lambda: not sick_rig.health.reasons())
+    assert caplog.text.count("works again") == 1
+    assert caplog.text.count("wait in memory") == 1
+    assert sick_rig.stored() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -20,12 +21,19 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.errors import BrokerRefused, BrokerUnreachable, ConfigError, SinkError
+from edge.errors import BrokerRefused, BrokerUnreachable, ConfigError, MessageRefused
 from edge.protocols import Connected, Delivered, Disconnected, Received, Refused
-from edge.records import Message
-from edge.sinks.mqtt import MqttSettings, MqttSink, probe
+from edge.records import Message, ReasonCode
+from edge.sinks.mqtt import MqttSettings, MqttSink
+from edge.sinks.probe import probe
 from tests.helpers.broker import Broker, Subscriber, free_port
-from tests.helpers.scripted import CONNACK, ScriptedBroker, connack, disconnect
+from tests.helpers.scripted import (
+    CONNACK,
+    CONNACK_ONE_AT_A_TIME,
+    ScriptedBroker,
+    connack,
+    disconnect,
+)
 from tests.helpers.sinks import connect, message, poll_until
 
 WILL = Message("s/n/availability", b"offline", way="latest", retain=True)
@@ -55,6 +63,17 @@ def new_sink() -> Iterator[NewSink]:
             return sink
 
         yield make
+
+
+class Always(random.Random):
+    """No chance at all: 0 for the shortest delays, 1 for the longest."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self._value = value
+
+    def random(self) -> float:
+        return self._value
 
 
 def settings(broker: Broker, client_id: str = "sut", **more: object) -> MqttSettings:
@@ -103,7 +122,6 @@ def test_broker_killed_and_back(new_sink: NewSink, broker: Broker) -> None:
         poll_until(sink, lambda event: isinstance(event, Delivered) and event.token == last)
         subscriber.wait_for(lambda messages: any(m.text == "after" for m in messages))
         assert [m.text for m in subscriber.messages] == ["after"]
-        assert sink.unknown_acks == 0
 
 
 def test_paho_alone_sends_again(broker: Broker) -> None:
@@ -132,6 +150,7 @@ def test_never_two_connects_within_a_second(new_sink: NewSink, tmp_path: Path) -
         moments.append(time.monotonic())
         assert isinstance(events[0], Disconnected)
         assert "connection refused" in events[0].reason
+        assert events[0].code == "broker_unreachable"
     assert all(later - earlier >= 1.0 for earlier, later in itertools.pairwise(moments))
 
 
@@ -163,7 +182,7 @@ def test_limit_is_exact(new_sink: NewSink, tmp_path: Path, limit: int) -> None:
     with Broker(tmp_path, [f"max_packet_size {limit}"]) as broker:
         sink = new_sink(settings(broker))
         assert connect(sink).max_packet == limit
-        with pytest.raises(SinkError, match=f"topic: {packet(largest + 1)} bytes"):
+        with pytest.raises(MessageRefused, match=f"topic: {packet(largest + 1)} bytes"):
             sink.send(message("topic", "x" * (largest + 1)))
         token = sink.send(message("topic", "x" * largest))
         poll_until(sink, lambda event: event == Delivered(token or 0, 16))
@@ -174,7 +193,7 @@ def test_impossible_topic(new_sink: NewSink, broker: Broker, topic: str) -> None
     """A topic that MQTT cannot publish to is refused here and the connection stays."""
     sink = new_sink(settings(broker))
     connect(sink)
-    with pytest.raises(SinkError, match="not a topic"):
+    with pytest.raises(MessageRefused, match="not a topic"):
         sink.send(message(topic))
     assert sink.send(message("t")) is not None
 
@@ -333,8 +352,68 @@ def test_taken_over_does_not_fight(new_sink: NewSink) -> None:
         [event] = poll_until(sink, lambda event: isinstance(event, Disconnected))
         assert isinstance(event, Disconnected)
         assert "another client took over the id 'sut'" in event.reason
+        assert event.code == "client_id_conflict"
         assert list(sink.poll(2.5)) == []
         assert broker.connections == 1
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_two_stations_with_one_id_do_not_fight(broker: Broker, protocol: str) -> None:
+    """Although mosquitto closes the older connection without a word, one of the two soon notices,
+    says so and stays away, and the other stays connected.
+    """
+    with contextlib.ExitStack() as stack:
+        how = settings(broker, protocol=protocol)
+        sinks = [MqttSink(how, rng=Always(0.0)), MqttSink(how, rng=Always(0.0))]
+        for sink in sinks:
+            stack.callback(sink.close, 1.0)
+            sink.open()
+        conflict: Disconnected | None = None
+        deadline = time.monotonic() + 20.0
+        while conflict is None and time.monotonic() < deadline:
+            for sink in sinks:
+                for event in sink.poll(0.05):
+                    if isinstance(event, Disconnected) and event.code == "client_id_conflict":
+                        conflict, away = event, sink
+        assert conflict is not None
+        assert "another client seems to use the id 'sut'" in conflict.reason
+        [stays] = [sink for sink in sinks if sink is not away]
+        quiet_until = time.monotonic() + 3.0
+        while time.monotonic() < quiet_until:
+            assert list(away.poll(0.05)) == []
+            assert not any(isinstance(event, Disconnected) for event in stays.poll(0.05))
+        assert stays.send(message("t")) is not None
+        assert broker.log().count("New client connected") <= 8
+
+
+def test_the_back_off_grows_while_connections_do_not_last(new_sink: NewSink) -> None:
+    """A broker that greets and throws us out each time is left alone for longer and longer."""
+    with ScriptedBroker(CONNACK + disconnect(0x8B)) as broker:
+        sink = MqttSink(MqttSettings("127.0.0.1", "sut", broker.port), rng=Always(1.0))
+        sink.open()
+        moments = []
+        for _ in range(3):
+            poll_until(sink, lambda event: isinstance(event, Disconnected))
+            moments.append(time.monotonic())
+        sink.close(1.0)
+        first, second = (later - earlier for earlier, later in itertools.pairwise(moments))
+        assert 0.9 <= first < 1.8
+        assert 1.9 <= second < 3.0
+
+
+def test_farewell_keeps_the_brokers_window(new_sink: NewSink) -> None:
+    """With a full window the farewell goes with QoS 0, else with QoS 1: a broker hangs up on who
+    sends more than its Receive Maximum, and the will would follow.
+    """
+    with ScriptedBroker(CONNACK_ONE_AT_A_TIME) as broker:
+        for in_flight, first_byte in ((True, 0x31), (False, 0x33)):
+            sink = new_sink(MqttSettings("127.0.0.1", "sut", broker.port))
+            connect(sink)
+            if in_flight:
+                assert sink.send(message("t/a")) is not None
+            sink.close(0.5, message("t/bye", "offline", retain=True))
+            packet = bytes([first_byte, 2 + 5 + (0 if in_flight else 2) + 1 + 7, 0, 5]) + b"t/bye"
+            assert packet in broker.rest()
 
 
 def test_other_goodbyes_are_answered_soon(new_sink: NewSink) -> None:
@@ -408,6 +487,35 @@ def test_wrong_password_is_not_authorised(guarded: Broker, protocol: str) -> Non
     probe(settings(guarded, username="cam", password="s3cret", protocol=protocol))
 
 
+def test_why_not_connected_has_a_code(new_sink: NewSink, guarded: Broker) -> None:
+    """What the health message calls it comes with the event: here a wrong password."""
+    sink = new_sink(settings(guarded, username="cam", password="wr0ng"))
+    sink.open()
+    [event] = poll_until(sink, lambda event: isinstance(event, Disconnected))
+    assert isinstance(event, Disconnected)
+    assert event.code == "not_authorized"
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (connack(0x87), "not_authorized"),
+        (connack(0x8A), "not_authorized"),
+        (connack(0x88), "broker_unreachable"),
+        (CONNACK + disconnect(0x87), "not_authorized"),
+        (CONNACK + disconnect(0x8E), "client_id_conflict"),
+        (CONNACK + disconnect(0x8B), "broker_unreachable"),
+    ],
+)
+def test_codes_are_told_apart(new_sink: NewSink, reply: bytes, code: ReasonCode) -> None:
+    """Each word of the broker's gets the right one of the health message's codes."""
+    with ScriptedBroker(reply) as broker:
+        sink = new_sink(MqttSettings("127.0.0.1", "sut", broker.port))
+        sink.open()
+        events = poll_until(sink, lambda event: isinstance(event, Disconnected))
+        assert [event.code for event in events if isinstance(event, Disconnected)] == [code]
+
+
 def test_probe_leaves_no_trace(new_sink: NewSink, broker: Broker) -> None:
     """``probe`` does not disturb a station that is connected with the same settings."""
     sink = new_sink(settings(broker))
@@ -431,8 +539,17 @@ def test_plain_tcp_to_others_needs_leave() -> None:
         MqttSettings("broker.example", "sut")
     MqttSettings("broker.example", "sut", insecure=True)
     MqttSettings("broker.example", "sut", ca=Path("ca.pem"))
-    for local in ("localhost", "127.0.0.1", "127.8.8.8", "::1"):
+    with pytest.raises(ConfigError, match="plain TCP to another host"):
+        MqttSettings("broker.localhost", "sut")  # many resolvers ask the network for it
+    for local in ("localhost", "LOCALHOST.", "127.0.0.1", "127.8.8.8", "::1", "[::1]"):
         MqttSettings(local, "sut")
+
+
+def test_brackets_are_no_part_of_an_address() -> None:
+    """An IPv6 address in brackets is dialled without them and shown with them, once."""
+    for host in ("::1", "[::1]"):
+        bracketed = MqttSettings(host, "sut", 1883)
+        assert (bracketed.host, bracketed.address) == ("::1", "[::1]:1883")
 
 
 def test_paho_takes_our_socket(new_sink: NewSink, broker: Broker) -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from edge.errors import BrokerUnreachable, ConfigError
 from edge.protocols import Delivered, Disconnected
-from edge.sinks.mqtt import MqttSettings, MqttSink, probe
+from edge.records import ReasonCode
+from edge.sinks.mqtt import MqttSettings, MqttSink
+from edge.sinks.probe import probe
 from tests.helpers.broker import Broker
 from tests.helpers.certificates import authority, issue
 from tests.helpers.sinks import connect, message, poll_until
@@ -25,6 +27,15 @@ def lines(directory: Path, host: str, *more: str) -> list[str]:
 def settings(broker: Broker, **more: object) -> MqttSettings:
     """How to reach the broker."""
     return MqttSettings("127.0.0.1", "sut", broker.port, **more)  # type: ignore[arg-type]
+
+
+def code(how: MqttSettings) -> ReasonCode:
+    """What the health message calls the failure to connect."""
+    sink = MqttSink(how)
+    sink.open()
+    events = poll_until(sink, lambda event: isinstance(event, Disconnected))
+    sink.close(1.0)
+    return next(event.code for event in events if isinstance(event, Disconnected))
 
 
 def test_delivers_over_tls(tmp_path: Path) -> None:
@@ -44,6 +55,7 @@ def test_wrong_authority(tmp_path: Path) -> None:
         for insecure in (False, True):
             with pytest.raises(BrokerUnreachable, match="certificate verify failed"):
                 probe(settings(broker, ca=other.cert, insecure=insecure))
+        assert code(settings(broker, ca=other.cert)) == "tls_failed"
 
 
 def test_wrong_host_name(tmp_path: Path) -> None:
@@ -63,6 +75,7 @@ def test_client_certificate(tmp_path: Path) -> None:
         probe(settings(broker, ca=ca, cert=client.cert, key=client.key))
         with pytest.raises(BrokerUnreachable, match="closed the connection before it answered"):
             probe(settings(broker, ca=ca))
+        assert code(settings(broker, ca=ca)) == "tls_failed"
 
 
 def test_plain_client_on_a_tls_port(tmp_path: Path) -> None:
@@ -82,6 +95,8 @@ def test_tls_client_on_a_plain_port(tmp_path: Path) -> None:
         pytest.raises(BrokerUnreachable, match=r"127\.0\.0\.1:\d+: "),
     ):
         probe(settings(broker, ca=ca.cert))
+    with Broker(tmp_path) as broker:
+        assert code(settings(broker, ca=ca.cert)) == "tls_failed"
 
 
 def test_silent_handshake_is_given_up(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_one_face_at_two_sizes_is_one_box() -> None:
 
 
 def test_a_better_box_inside_stays() -> None:
-    """Of two nested boxes the better one stays, and the one around it is judged by its own share."""
+    """Of two nested boxes the better stays; the one around it is judged by its own share."""
     maps = empty_maps()
     put(maps, (8, 10), 0.8, side=(32, 32))
     put(maps, (8, 8), 0.9, side=(12, 12))
