@@ -11,6 +11,7 @@ from edge.contract import boxes as geometry
 from edge.records import Box, Detections, Header, Observation, Track
 
 Vector = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 
 SHORTEST_NS = 30_000_000
@@ -21,37 +22,88 @@ pixels per second, and the next prediction would lie outside the picture."""
 
 @dataclass(slots=True)
 class _Followed:
-    """One thing while it is followed; ``box`` is (4,), ``velocity`` of its centre in px per s.
+    """What is followed, one row each, in the order of the ids.
 
-    ``anchor`` is the centre (2,), and its time, from which the next velocity is measured.
+    ``boxes`` is (N, 4), ``velocities`` (N, 2) of the centres in px per s, 0 until one is known
+    (``moving``). ``anchors`` are the centres (N, 2), and their times, from which the next velocity
+    is measured. ``rows`` holds the row of the last observation, -1 when not seen in it. A table
+    for all of them costs a third of one object for each when 32 are followed.
     """
 
-    id: int
-    box: Vector
-    seen_ns: int
-    anchor: Vector
-    anchor_ns: int
-    velocity: Vector | None = None
-    index: int | None = None
-    missed: int = 0
+    ids: Integers
+    boxes: Vector
+    seen_ns: Integers
+    anchors: Vector
+    anchor_ns: Integers
+    velocities: Vector
+    moving: npt.NDArray[np.bool_]
+    rows: Integers
+    missed: Integers
+
+    @classmethod
+    def begin(cls, ids: Integers, boxes: Vector, rows: Integers, now_ns: int) -> _Followed:
+        """Newcomers, standing still."""
+        count = len(ids)
+        now = np.full(count, now_ns, np.int64)
+        return cls(
+            ids,
+            boxes,
+            now,
+            _centre(boxes),
+            now.copy(),
+            np.zeros((count, 2)),
+            np.zeros(count, np.bool_),
+            rows,
+            np.zeros(count, np.int64),
+        )
+
+    def chosen(self, which: npt.NDArray[np.bool_]) -> _Followed:
+        """Those rows only."""
+        return _Followed(*(getattr(self, name)[which] for name in self.__slots__))
+
+    def joined(self, others: _Followed) -> _Followed:
+        """These, then the others."""
+        return _Followed(
+            *(
+                np.concatenate([getattr(self, name), getattr(others, name)])
+                for name in self.__slots__
+            )
+        )
 
     def predicted(self, now_ns: int) -> Vector:
-        """Where the box should be now when it goes on as it did."""
-        moved = self.box.copy()
-        if self.velocity is not None:
-            moved[:2] += self.velocity * ((now_ns - self.seen_ns) / 1e9)
+        """Where the boxes should be now when all go on as they did."""
+        moved = self.boxes.copy()
+        moved[:, :2] += self.velocities * ((now_ns - self.seen_ns) / 1e9)[:, np.newaxis]
         return moved
 
-    def see(self, box: Vector, index: int, now_ns: int, smoothing: float) -> None:
-        """Take a matched detection."""
-        passed_ns = now_ns - self.anchor_ns
-        if passed_ns >= SHORTEST_NS:
-            velocity = (_centre(box) - self.anchor) / (passed_ns / 1e9)
-            if self.velocity is not None:
-                velocity = smoothing * velocity + (1 - smoothing) * self.velocity
-            self.velocity = velocity
-            self.anchor, self.anchor_ns = _centre(box), now_ns
-        self.box, self.index, self.seen_ns, self.missed = box, index, now_ns, 0
+    def miss(self) -> None:
+        """Count a frame in which nothing was seen; :meth:`see` then takes back what was."""
+        self.rows[:] = -1
+        self.missed += 1
+
+    def see(
+        self, which: Integers, boxes: Vector, rows: Integers, now_ns: int, smoothing: float
+    ) -> None:
+        """Give the tracks ``which`` their matched detections."""
+        passed_ns = now_ns - self.anchor_ns[which]
+        due = passed_ns >= SHORTEST_NS
+        late, centres = which[due], _centre(boxes[due])
+        if len(late):
+            measured = (centres - self.anchors[late]) / (passed_ns[due] / 1e9)[:, np.newaxis]
+            smooth = smoothing * measured + (1 - smoothing) * self.velocities[late]
+            self.velocities[late] = np.where(self.moving[late, np.newaxis], smooth, measured)
+            self.moving[late] = True
+            self.anchors[late], self.anchor_ns[late] = centres, now_ns
+        self.boxes[which], self.rows[which] = boxes, rows
+        self.seen_ns[which], self.missed[which] = now_ns, 0
+
+    def tracks(self) -> tuple[Track, ...]:
+        """A record for each."""
+        columns = (self.ids.tolist(), self.boxes.tolist(), self.rows.tolist(), self.missed.tolist())
+        return tuple(
+            Track(key, Box(*box), None if row < 0 else row, missed)
+            for key, box, row, missed in zip(*columns, strict=True)
+        )
 
 
 class IouTracker:
@@ -97,7 +149,8 @@ class IouTracker:
         self._gate = gate
         self._size_ratio = size_ratio
         self._smoothing = smoothing
-        self._followed: list[_Followed] = []
+        nothing = np.zeros(0, np.int64)
+        self._followed = _Followed.begin(nothing, np.zeros((0, 4)), nothing, 0)
         self._next_id = 1
         self._last: Header | None = None
 
@@ -118,28 +171,27 @@ class IouTracker:
         order = _canonical_order(result)
         boxes = result.boxes[order].astype(np.float64)
 
-        predicted = np.array([one.predicted(now_ns) for one in self._followed]).reshape(-1, 4)
-        pairs = self._match(predicted, boxes)
-        for row, one in enumerate(self._followed):
-            column = pairs.get(row)
-            if column is None:
-                one.index, one.missed = None, one.missed + 1
-            else:
-                one.see(boxes[column], int(order[column]), now_ns, self._smoothing)
-        self._followed = [one for one in self._followed if self._lives(one, now_ns)]
-        for column in sorted(set(range(len(boxes))) - set(pairs.values())):
-            box = boxes[column]
-            new = _Followed(self._next_id, box, now_ns, _centre(box), now_ns)
-            new.index = int(order[column])
-            self._followed.append(new)
-            self._next_id += 1
-        return tuple(
-            Track(one.id, Box(*(float(v) for v in one.box)), one.index, one.missed)
-            for one in self._followed
-        )
+        followed = self._followed
+        pairs = self._match(followed.predicted(now_ns), boxes)
+        which = np.fromiter(pairs.keys(), np.int64, len(pairs))
+        columns = np.fromiter(pairs.values(), np.int64, len(pairs))
+        followed.miss()
+        followed.see(which, boxes[columns], order[columns], now_ns, self._smoothing)
+        lives = self._lives(followed, now_ns)
+        if not lives.all():
+            followed = followed.chosen(lives)
+        new = np.ones(len(boxes), np.bool_)
+        new[columns] = False
+        if new.any():
+            ids = self._next_id + np.arange(np.count_nonzero(new), dtype=np.int64)
+            self._next_id += len(ids)
+            followed = followed.joined(_Followed.begin(ids, boxes[new], order[new], now_ns))
+        self._followed = followed
+        return followed.tracks()
 
-    def _lives(self, one: _Followed, now_ns: int) -> bool:
-        return one.missed <= self._max_missed or now_ns - one.seen_ns <= self._max_unseen_ns
+    def _lives(self, followed: _Followed, now_ns: int) -> npt.NDArray[np.bool_]:
+        lives: npt.NDArray[np.bool_] = followed.missed <= self._max_missed
+        return lives | (now_ns - followed.seen_ns <= self._max_unseen_ns)
 
     def _adopt_size(self, header: Header) -> None:
         """Carry what is followed over when the camera changes its resolution."""
@@ -147,10 +199,9 @@ class IouTracker:
         if last is None or (last.width, last.height) == (header.width, header.height):
             return
         scale = np.array([header.width / last.width, header.height / last.height])
-        for one in self._followed:
-            one.box = one.box * np.tile(scale, 2)
-            one.anchor = one.anchor * scale
-            one.velocity = None if one.velocity is None else one.velocity * scale
+        self._followed.boxes *= np.tile(scale, 2)
+        self._followed.anchors *= scale
+        self._followed.velocities *= scale
 
     def _match(self, tracks: Vector, boxes: Vector) -> dict[int, int]:
         """Pairs of a track's row and a box's row, each at most once."""
@@ -158,6 +209,8 @@ class IouTracker:
             return {}
         overlap = geometry.iou(tracks, boxes)
         pairs = _greedy(-overlap, overlap >= self._min_iou)
+        if len(pairs) == min(overlap.shape):
+            return pairs
         gap = np.linalg.norm(_centre(tracks)[:, None] - _centre(boxes)[None], axis=2)
         sides_a, sides_b = tracks[:, None, 2:], boxes[None, :, 2:]
         side = (sides_a.sum(axis=2) + sides_b.sum(axis=2)) / 4
@@ -173,21 +226,21 @@ class IouTracker:
 def _greedy(cost: Vector, allowed: npt.NDArray[np.bool_]) -> dict[int, int]:
     """One-to-one pairs, cheapest first; equal costs by row, then column."""
     rows, columns = np.nonzero(allowed)
-    free_rows = np.ones(cost.shape[0], np.bool_)
-    free_columns = np.ones(cost.shape[1], np.bool_)
+    cheapest = np.argsort(cost[rows, columns], kind="stable")
     pairs: dict[int, int] = {}
-    for at in np.argsort(cost[rows, columns], kind="stable"):
-        row, column = int(rows[at]), int(columns[at])
-        if free_rows[row] and free_columns[column]:
-            free_rows[row] = free_columns[column] = False
+    taken: set[int] = set()
+    for row, column in zip(rows[cheapest].tolist(), columns[cheapest].tolist(), strict=True):
+        if row not in pairs and column not in taken:
+            taken.add(column)
             pairs[row] = column
     return pairs
 
 
-def _canonical_order(result: Detections) -> npt.NDArray[np.intp]:
+def _canonical_order(result: Detections) -> Integers:
     """Rows sorted by score (best first) and then place, whatever order they came in."""
     x, y, width, height = result.boxes.T
-    return np.lexsort((height, width, y, x, -result.scores))
+    order = np.lexsort((height, width, y, x, -result.scores))
+    return order.astype(np.int64, copy=False)
 
 
 def _centre(boxes: Vector) -> Vector:

@@ -7,7 +7,9 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,22 +36,63 @@ def test_import_contracts_hold() -> None:
     assert run.returncode == 0, run.stdout
 
 
+PLANTED = {
+    "edge/records/frame.py": "edge.outbox",
+    "edge/rules/mask.py": "cv2",
+    "edge/tasks/detection.py": "converter.recipe",
+    "converter/trained.py": "tensorflow",
+    "converter/card.py": "edge.pipeline",
+}
+
+
 def test_import_contracts_can_fail(tmp_path: Path) -> None:
-    """An import against the plan is caught."""
+    """Imports against the plan are caught, each by its name."""
     for folder in ("edge", "converter"):
         for source in sorted((ROOT / folder).rglob("*.py")):
             copy = tmp_path / source.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_text(source.read_text())
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
-    with (tmp_path / "edge" / "records.py").open("a") as records:
-        records.write("\nimport edge.outbox\n")
-    with (tmp_path / "edge" / "rules.py").open("a") as rules:
-        rules.write("\nimport cv2\n")
+    for file, module in PLANTED.items():
+        assert (tmp_path / file).exists()
+        with (tmp_path / file).open("a") as source_file:
+            source_file.write(f"\nimport {module}\n")
     run = _lint_imports(tmp_path)
     assert run.returncode != 0
-    assert "edge.records -> edge.outbox" in run.stdout
-    assert "edge.rules -> cv2" in run.stdout
+    for file, module in PLANTED.items():
+        importer = file.removesuffix(".py").replace("/", ".")
+        assert f"{importer} -> {module}" in run.stdout
+
+
+def _modules(package: str) -> set[str]:
+    """Modules right below a package, by their dotted names."""
+    return {
+        f"{package}.{path.stem}"
+        for path in (ROOT / package).iterdir()
+        if path.stem != "__init__" and (path.suffix == ".py" or (path / "__init__.py").exists())
+    }
+
+
+def _package_contracts() -> list[dict[str, Any]]:
+    """The contracts that tie a third-party package to its places."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = project["tool"]["importlinter"]["contracts"]
+    return [contract for contract in contracts if " stands in " in contract["name"]]
+
+
+@pytest.mark.parametrize("contract", _package_contracts(), ids=lambda c: c["forbidden_modules"][0])
+def test_package_contracts_forget_no_module(contract: dict[str, Any]) -> None:
+    """Each such contract forbids the package to every module but those that its name lists."""
+    places = contract["name"].removesuffix(" only").split(" stands in ")[1]
+    allowed = set(re.findall(r"[\w.]+", places))
+    sources = set(contract["source_modules"])
+    for package in ("edge", "converter"):
+        if package in sources:
+            assert not {place for place in allowed if place.startswith(f"{package}.")}
+        else:
+            listed = {name for name in sources if name.startswith(f"{package}.")}
+            assert listed | (allowed & _modules(package)) == _modules(package)
+            assert not listed & allowed
 
 
 @pytest.mark.parametrize("module", ["edge", "edge.cli", "converter", "converter.cli"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from edge import app, config
-from edge.commands.options import add_config, add_json, add_models, quiet_service, write_json
+from edge.commands.options import (
+    add_config,
+    add_json,
+    add_models,
+    quiet_service,
+    text_stream,
+    write_json,
+)
 from edge.contract.bundle import choose_variant, find_bundle, read_choice, search_path
 from edge.contract.golden import check_golden
 from edge.engines import open_engine, runtime_name
@@ -53,11 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Look at configuration, models, cameras, state directory and broker, whatever fails first."""
     findings: list[Finding] = []
+    out = text_stream(args.json)
     with quiet_service(args.verbose):
         for finding in _findings(Path(args.config), args.models):
             findings.append(finding)
-            sys.stdout.write(finding.line + "\n")
-            sys.stdout.flush()
+            out.write(finding.line + "\n")
+            out.flush()
     codes = {finding.error.exit_code for finding in findings if finding.error is not None}
     write_json(args.json, {"ok": not codes, "checks": [_report(item) for item in findings]})
     return next((code for code in WORST if code in codes), 0)
@@ -87,6 +94,12 @@ def _tried(name: str, look: Callable[[], str]) -> Finding:
         return Finding(name, look())
     except LineSightError as error:
         return Finding(name, " ".join(str(error).split()), error)
+    except OSError as error:  # whatever it is, what comes after it is looked at too
+        unforeseen = ConfigError(
+            f"{error.filename or name}: {error.strerror or error}",
+            hint="must be readable by the user who runs this",
+        )
+        return Finding(name, str(unforeseen), unforeseen)
 
 
 def _models(
@@ -151,10 +164,8 @@ def _camera(camera: config.Camera) -> str:
 
 def _state_dir(path: Path) -> str:
     """Try to write where the service will write; a folder it can make need not be there yet."""
-    place = path
-    while not place.exists() and place != place.parent:
-        place = place.parent
     try:
+        place = next(place for place in (path, *path.parents) if _is_there(place))
         with tempfile.TemporaryFile(dir=place) as file:
             file.write(b"LineSight")
     except OSError as error:
@@ -163,6 +174,15 @@ def _state_dir(path: Path) -> str:
             hint="give it to the service's user, or set station.state_dir",
         ) from error
     return f"{path} is writable" if place == path else f"{path} can be made"
+
+
+def _is_there(path: Path) -> bool:
+    # Path.exists() raises in some versions of Python and is False in others.
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _broker(station: config.Station, mqtt: config.Mqtt) -> str:

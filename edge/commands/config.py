@@ -38,7 +38,7 @@ source = "v4l2:///dev/video0"   # or 0, rtsp://…, a video file, a folder, synt
 
 [rule]
 # raise_at = 0.6                # an alert begins when hits of the last of frames reach this,
-# clear_at = 0.4                # and ends when the score stays below this
+# clear_at = 0.4                # and ends when as many are below this, or the person is lost
 # hits = 5
 # of = 8
 # holdoff_s = 10

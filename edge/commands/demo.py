@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from edge import app
-from edge.commands.options import add_json, add_models, positive, quiet_service, write_json
+from edge.commands.options import (
+    add_json,
+    add_models,
+    positive,
+    quiet_service,
+    text_stream,
+    write_json,
+)
+from edge.commands.targets import bundles_of
 from edge.config import Config, build
 from edge.demo import scene
 from edge.demo.broker import EmbeddedBroker
 from edge.demo.fleet import Fleet
-from edge.demo.recorder import Recorder
+from edge.demo.recorder import PICTURE, VIDEOS, Recorder
 from edge.demo.screen import Screen
 from edge.demo.subscriber import Subscriber
 from edge.demo.summary import percentiles
-from edge.errors import UsageError
+from edge.errors import ExtraAbsent, UsageError
 from edge.sinks.mqtt_settings import MqttSettings
+from edge.sources import open_source
 from edge.sources.uri import scheme_of
 
 NODE, CAMERA, ROOT = "demo", "cam1", "linesight"
@@ -53,11 +64,14 @@ def run(args: argparse.Namespace) -> int:
     With the default picture an alert must open and close; with one's own source a frame must come.
     """
     _make_folder(args.out)
+    out = text_stream(args.json)
+    bundles = bundles_of(args.station, args.models)
+    out.write(f"models: {', '.join(str(bundle.path) for bundle in bundles)}\n")
     with (
         quiet_service(args.verbose),
         tempfile.TemporaryDirectory(prefix="linesight-demo-") as folder,
     ):
-        source, seconds, fps = _source(args, Path(folder))
+        source, seconds, fps = _source(args, Path(folder), out)
         recorder = Recorder(args.out, fps)
         with EmbeddedBroker() as broker:
             settings = MqttSettings(
@@ -65,17 +79,22 @@ def run(args: argparse.Namespace) -> int:
             )
             config = _config(source, Path(folder) / "state", settings)
             with Subscriber(settings, ROOT) as subscriber:
-                _watch(config, recorder, subscriber, seconds, args.models)
+                title = f"LineSight demo, MQTT 3.1.1 at {broker.host}:{broker.port}"
+                with Screen(subscriber, title, out) as screen:
+                    _watch(config, recorder, screen, seconds, args.models)
                 subscriber.wait_for(_settled, SETTLE_S)
                 fleet = subscriber.fleet
     report = _report(recorder, fleet)
-    _tell(report, recorder)
+    _tell(report, recorder, out)
     write_json(args.json, report)
     if args.source is None and not (fleet.opened and fleet.closed):
         sys.stderr.write("linesight: demo: no alert was opened and closed\n")
         return 1
     if not recorder.latencies_ms:
-        sys.stderr.write(f"linesight: demo: no frame came from {args.source}\n")
+        sys.stderr.write(
+            f"linesight: demo: no frame came from {args.source or 'the portrait'} "
+            "(-v shows what the station says)\n"
+        )
         return 1
     return 0
 
@@ -83,21 +102,29 @@ def run(args: argparse.Namespace) -> int:
 def _watch(
     config: Config,
     recorder: Recorder,
-    subscriber: Subscriber,
+    screen: Screen,
     seconds: float | None,
     models: Path | None,
 ) -> None:
-    """Run the station until its source is over, time is up, or Ctrl-C."""
+    """Run the station until its source is over, time is up, or Ctrl-C.
+
+    Raises
+    ------
+    SourceError
+        Video or picture cannot be written; the station was stopped in good order.
+    """
     station = app.build(config, observer=recorder.observe, models=models, health_interval_s=1.0)
-    title = f"LineSight demo, MQTT 3.1.1 at {config.mqtt.host}:{config.mqtt.port}"
     try:
-        with Screen(subscriber, title) as screen:
-            station.run(_until(seconds, screen.tick))
+        station.run(_until(seconds, screen.tick, recorder))
     finally:
         recorder.close()
+    if recorder.failure is not None:
+        raise recorder.failure
 
 
-def _until(seconds: float | None, tick: Callable[[], None]) -> Callable[[float], bool]:
+def _until(
+    seconds: float | None, tick: Callable[[], None], recorder: Recorder
+) -> Callable[[float], bool]:
     """What the station's supervision waits with; it also keeps the view up to date."""
     end: float | None = None
 
@@ -110,20 +137,29 @@ def _until(seconds: float | None, tick: Callable[[], None]) -> Callable[[float],
         except KeyboardInterrupt:
             return True
         tick()
-        return end is not None and time.monotonic() >= end
+        late = end is not None and time.monotonic() >= end
+        return late or recorder.failure is not None
 
     return quit_within
 
 
-def _source(args: argparse.Namespace, folder: Path) -> tuple[str, float | None, float]:
+def _source(args: argparse.Namespace, folder: Path, out: TextIO) -> tuple[str, float | None, float]:
     """The source's URI, after how many seconds to stop, and the video's frames per second."""
     if args.source is None:
         seconds = args.seconds or SCENE_S
-        sys.stdout.write(f"picture: {scene.CAPTION}, {seconds:g} s\n")
-        sys.stdout.flush()
+        out.write(f"picture: {scene.CAPTION}, {seconds:g} s\n")
+        out.flush()
         clip = folder / "scene.avi"
-        scene.write_clip(clip, seconds)
+        try:
+            scene.write_clip(clip, seconds)
+        except ExtraAbsent as error:
+            raise ExtraAbsent(
+                error.message, hint=f"{error.hint}, or name a picture with --source"
+            ) from error
         return clip.as_uri(), None, float(scene.FPS)
+    # Once before the station does: it would try again and again, and say why in its log only.
+    with closing(open_source(args.source, camera=CAMERA)) as source:
+        source.open()
     endless = scheme_of(args.source, CAMERA) != "file"
     return args.source, args.seconds or (LIVE_S if endless else None), VIDEO_FPS
 
@@ -158,7 +194,7 @@ def _report(recorder: Recorder, fleet: Fleet) -> dict[str, Any]:
     return report
 
 
-def _tell(report: dict[str, Any], recorder: Recorder) -> None:
+def _tell(report: dict[str, Any], recorder: Recorder, out: TextIO) -> None:
     lines = [
         f"frames judged  {report['frames']} ({report['fps']:g} a second)",
         f"alerts         {report['alerts_opened']} opened, {report['alerts_closed']} closed",
@@ -173,13 +209,21 @@ def _tell(report: dict[str, Any], recorder: Recorder) -> None:
             "privacy        these two files hold what the camera saw; nothing else was kept, "
             "and nothing left this machine",
         ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    out.write("\n".join(lines) + "\n")
 
 
 def _make_folder(folder: Path) -> None:
+    """Make the folder of ``--out`` and try to write there, before anything is recorded."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        for name in (VIDEOS[0][0], PICTURE):
+            if os.access(folder / name, os.F_OK):
+                with (folder / name).open("ab"):
+                    pass
     except OSError as error:
         raise UsageError(
-            f"--out {folder}: cannot be made: {error.strerror}", hint="name another folder"
+            f"--out {folder}: {error.filename or folder} cannot be written: {error.strerror}",
+            hint="name another folder",
         ) from error

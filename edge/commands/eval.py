@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from edge.commands.options import add_json, write_json
+from edge.commands.options import add_json, text_stream, write_json
 from edge.commands.targets import Loaded, add_target, bundles_of, cpus
 from edge.demo.progress import progress
 from edge.errors import UsageError
@@ -36,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print a table, write the JSON."""
     only = _names(args.only)
-    with closing(Loaded(bundles_of(args.target, args.models), args.variant, cpus())) as loaded:
+    bundles = bundles_of(args.target, args.models)
+    out = text_stream(args.json)
+    with closing(Loaded(bundles, args.variant, cpus())) as loaded:
         with progress("eval") as update:
             report = evaluate(
                 args.data,
@@ -45,11 +46,9 @@ def run(args: argparse.Namespace) -> int:
                 only=only,
                 progress=update,
             )
-        for task in (loaded.detector, loaded.classifier):
-            if task is not None:
-                model = task.model
-                sys.stdout.write(f"{model.name} {model.version} {model.variant}\n")
-    sys.stdout.write("".join(f"{line}\n" for line in table(report)))
+    for bundle, variant in zip(bundles, loaded.variants, strict=True):
+        out.write(f"{bundle.manifest.name} {bundle.manifest.version} {variant}, {bundle.path}\n")
+    out.write("".join(f"{line}\n" for line in table(report)))
     write_json(args.json, report)
     return 0
 
@@ -77,5 +76,8 @@ def _names(path: Path | None) -> frozenset[str] | None:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--only {path}: cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UsageError(
+            f"--only {path}: cannot be read: {why}", hint="name a text file, one picture a line"
+        ) from error
     return frozenset(line.strip() for line in lines if line.strip() and line[0] != "#")

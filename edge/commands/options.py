@@ -7,11 +7,12 @@ import json
 import logging
 import math
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from edge.errors import UsageError
 
@@ -29,17 +30,25 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
-    """``--models DIR``."""
+    """``--models DIR``, a folder that exists: a mistyped one must not fall through to others."""
     parser.add_argument(
-        "--models", metavar="DIR", type=Path, help="look for bundles here before everywhere else"
+        "--models", metavar="DIR", type=_folder, help="look for bundles here before everywhere else"
     )
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """``--json FILE``."""
+    """``--json FILE``, looked at before the work begins: a report must not be lost at the end."""
     parser.add_argument(
-        "--json", metavar="FILE", help="write the report as JSON; - is standard output"
+        "--json",
+        metavar="FILE",
+        type=_report_file,
+        help="write the report as JSON; - is standard output, all other text then goes to stderr",
     )
+
+
+def text_stream(json_name: str | None) -> TextIO:
+    """Where the text for people goes: stderr when ``--json -`` takes standard output."""
+    return sys.stderr if json_name == "-" else sys.stdout
 
 
 def write_json(name: str | None, report: Mapping[str, Any]) -> None:
@@ -77,6 +86,28 @@ def positive(text: str) -> float:
     if not (0.0 < value < math.inf):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error.strerror}") from error
+    if not stat.S_ISDIR(mode):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a folder")
+    return path
+
+
+def _report_file(text: str) -> str:
+    path = Path(text)
+    if text == "-" or (os.access(path, os.W_OK) and not path.is_dir()):
+        return text
+    if os.access(path, os.F_OK):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be written")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"{text!r}: no folder that can be written to")
+    return text
 
 
 @contextmanager

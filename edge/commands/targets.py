@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
 from edge.app import open_checked
 from edge.commands.options import add_models
 from edge.contract.bundle import Bundle, choose_variant, find_bundle, load_bundle, search_path
+from edge.contract.manifest import VariantName
 from edge.errors import ModelError, UsageError
 from edge.tasks import ClassificationTask, DetectionTask
 
@@ -39,13 +41,25 @@ def bundles_of(target: str, models: Path | None) -> list[Bundle]:
     if target in STATIONS:
         search = search_path(models)
         return [find_bundle(name, search) for name in STATIONS[target]]
-    if Path(target).is_dir():
+    if _is_folder(Path(target)):
         return [load_bundle(Path(target))]
     near = difflib.get_close_matches(target, STATIONS, n=1)
     raise UsageError(
         f"{target!r} is neither a station of this version nor the folder of a bundle",
         hint=f"did you mean {near[0]}?" if near else f"stations: {', '.join(STATIONS)}",
     )
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise ModelError(
+            f"{path}: cannot be read: {error.strerror}",
+            hint="a bundle must be readable by the user who runs this",
+        ) from error
 
 
 class Loaded:
@@ -60,18 +74,26 @@ class Loaded:
     threads
         Of each interpreter.
 
+    Attributes
+    ----------
+    variants
+        The one that was taken of each bundle.
+
     Raises
     ------
+    UsageError
+        A bundle has no such variant.
     ModelError, EngineError
         A bundle cannot be used here.
     """
 
     def __init__(self, bundles: Sequence[Bundle], variant: str, threads: int) -> None:
+        self.variants = [chosen_variant(bundle, variant) for bundle in bundles]
         self.detector: DetectionTask | None = None
         self.classifier: ClassificationTask | None = None
         try:
-            for bundle in bundles:
-                self._load(bundle, variant, threads)
+            for bundle, chosen in zip(bundles, self.variants, strict=True):
+                self._load(bundle, chosen, threads)
         except BaseException:
             self.close()
             raise
@@ -80,7 +102,7 @@ class Loaded:
         task = bundle.manifest.task
         if task not in ("detection", "classification"):
             raise ModelError(f"{bundle.path}: task {task} comes with a later version")
-        engine = open_checked(bundle, choose_variant(bundle.manifest, variant), threads=threads)
+        engine = open_checked(bundle, variant, threads=threads)
         if task == "detection":
             self.detector = DetectionTask(bundle.manifest, engine)
         else:
@@ -91,6 +113,20 @@ class Loaded:
         for task in (self.detector, self.classifier):
             if task is not None:
                 task.close()
+
+
+def chosen_variant(bundle: Bundle, wanted: str) -> VariantName:
+    """The variant that ``--variant`` means.
+
+    Raises
+    ------
+    UsageError
+        The bundle has no such variant; the message lists those it has.
+    """
+    try:
+        return choose_variant(bundle.manifest, wanted)
+    except ModelError as error:
+        raise UsageError(f"--variant {wanted}: {error.message}", hint="or take auto") from error
 
 
 def cpus() -> int:

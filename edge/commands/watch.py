@@ -7,7 +7,7 @@ import contextlib
 import time
 
 from edge.commands.brokers import add_broker, broker_of
-from edge.commands.options import add_json, positive, write_json
+from edge.commands.options import add_json, positive, text_stream, write_json
 from edge.demo.screen import TICK_S, Screen
 from edge.demo.subscriber import Subscriber
 from edge.demo.summary import fleet_report
@@ -26,7 +26,8 @@ def run(args: argparse.Namespace) -> int:
     end = None if args.seconds is None else time.monotonic() + args.seconds
     title = f"LineSight {root} at {settings.host}:{settings.port}"
     with Subscriber(settings, root) as subscriber:
-        with contextlib.suppress(KeyboardInterrupt), Screen(subscriber, title) as screen:
+        out = text_stream(args.json)
+        with contextlib.suppress(KeyboardInterrupt), Screen(subscriber, title, out) as screen:
             while end is None or time.monotonic() < end:
                 time.sleep(TICK_S)
                 screen.tick()

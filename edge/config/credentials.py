@@ -15,9 +15,15 @@ from edge.errors import ConfigError
 def credential(path: Path) -> Path:
     """A relative name is looked up in systemd's ``$CREDENTIALS_DIRECTORY`` first."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if folder and not path.is_absolute() and (Path(folder) / path).is_file():
-        return Path(folder) / path
-    return path
+    if not folder or path.is_absolute():
+        return path
+    inside = Path(folder) / path
+    try:
+        return inside if stat.S_ISREG(inside.stat().st_mode) else path
+    except PermissionError:
+        return inside  # there, but not for us: name it, not another place
+    except (OSError, ValueError):
+        return path
 
 
 def read_password(path: Path | None) -> str | None:
@@ -39,7 +45,11 @@ def read_password(path: Path | None) -> str | None:
     try:
         text = place.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"password file {place}: cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(
+            f"password file {place}: cannot be read: {why}",
+            hint="must be a text file of the service's user, mode 0600",
+        ) from error
     return text.removesuffix("\n").removesuffix("\r")
 
 
@@ -67,7 +77,8 @@ def _wrong(path: Path, *, secret: bool) -> str:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
-        return f"{str(path)!r}: {getattr(error, 'strerror', None) or error}"
+        why = getattr(error, "strerror", None) or error
+        return f"{str(path)!r}: {why}; name a file that the service's user may read"
     mode = stat.S_IMODE(status.st_mode)
     if not stat.S_ISREG(status.st_mode):
         return f"{path}: is not a file"

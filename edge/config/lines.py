@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 KeyPath = tuple[str | int, ...]
 
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\[\]#]+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"^\s*((?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*[A-Za-z0-9_-]+)*)\s*=")
 
@@ -47,11 +49,14 @@ def nearest_line(lines: dict[KeyPath, int], path: KeyPath) -> int | None:
 
 
 def dotted(path: KeyPath) -> str:
-    """``("camera", 0, "fps")`` as ``camera[0].fps``."""
+    """``("camera", 0, "fps")`` as ``camera[0].fps``; keys that are not bare in quotes."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.lstrip(".")
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += "." + (part if _BARE.fullmatch(part) else json.dumps(part))
+    return text.removeprefix(".")
 
 
 def _split(name: str) -> KeyPath:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -63,6 +64,15 @@ def with_derived_defaults(tables: Mapping[str, Any]) -> dict[str, Any]:
     return filled
 
 
+def _nameable(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("a path has no NUL character")
+    return path
+
+
+Folder: TypeAlias = Annotated[Path, AfterValidator(_nameable)]
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -78,8 +88,8 @@ class Station(_Table):
     node: Identifier
     root: Root = "linesight"
     task: Literal["face_mask", "steel_defect"]
-    state_dir: Path = Field(default_factory=_state_dir)
-    models_dir: Path | None = None
+    state_dir: Folder = Field(default_factory=_state_dir)
+    models_dir: Folder | None = None
 
     @field_validator("task")
     @classmethod
@@ -125,8 +135,8 @@ class Inference(_Table):
 
 class RuleSettings(_Table):
     """``[rule]``: an alert is raised when ``hits`` of the last ``of`` judged frames score at or
-    above ``raise_at``, and ends when the score stays below ``clear_at``. After its end the same
-    thing raises no alert for ``holdoff_s`` seconds.
+    above ``raise_at``, and ends when ``hits`` of the last ``of`` score below ``clear_at``, or when
+    the person is lost. After its end the same person raises no alert for ``holdoff_s`` seconds.
     """
 
     raise_at: Fraction = 0.6

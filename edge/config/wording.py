@@ -49,7 +49,13 @@ def mistakes_of(error: ValidationError) -> list[Mistake]:
 
 def _path(item: ErrorDetails) -> KeyPath:
     """The location without what pydantic adds for unions and the like: keys and indexes only."""
-    return tuple(part for part in item["loc"] if isinstance(part, int) or "[" not in part)
+    # An unknown key comes last and may be called anything; all others are keys of our models.
+    known = len(item["loc"]) - (item["type"] == "extra_forbidden")
+    return tuple(
+        part
+        for place, part in enumerate(item["loc"])
+        if place >= known or isinstance(part, int) or "[" not in part
+    )
 
 
 def _text(item: ErrorDetails, path: KeyPath) -> str:

@@ -40,12 +40,13 @@ def share_inside(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> Boxes:
 
 def _shared(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[Boxes, Boxes, Boxes]:
     """Areas: (N, M) of the intersections, (N, 1) and (1, M) of the boxes."""
-    a = np.asarray(first, np.float64).reshape(-1, 1, 4)
-    b = np.asarray(second, np.float64).reshape(1, -1, 4)
-    low = np.maximum(a[..., :2], b[..., :2])
-    high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
-    sides = np.maximum(high - low, 0.0)
-    return sides[..., 0] * sides[..., 1], a[..., 2] * a[..., 3], b[..., 2] * b[..., 3]
+    # Side by side: tables of (N, M) are twice as fast as one of (N, M, 2).
+    x, y, width, height = np.asarray(first, np.float64).reshape(-1, 4).T[..., np.newaxis]
+    u, v, across, down = np.asarray(second, np.float64).reshape(-1, 4).T[:, np.newaxis]
+    columns = np.minimum(x + width, u + across) - np.maximum(x, u)
+    rows = np.minimum(y + height, v + down) - np.maximum(y, v)
+    shared = np.maximum(columns, 0.0) * np.maximum(rows, 0.0)
+    return shared, width * height, across * down
 
 
 def _share(part: Boxes, whole: Boxes) -> Boxes:

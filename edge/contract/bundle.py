@@ -128,15 +128,31 @@ def find_bundle(name: str, search: Sequence[Path]) -> Bundle:
         No folder has it; the message names all of them.
     ManifestError
         The first one that was found breaks the schema.
+    ModelError
+        A folder cannot be looked into, so that nobody can tell whether it has it.
     """
     if re.fullmatch(r"[A-Za-z0-9_.-]+", name) and name not in {".", ".."}:
         for place in search:
-            if (place / name / "manifest.json").is_file():
+            if _is_there(place / name / "manifest.json"):
                 return load_bundle(place / name)
     raise BundleNotFound(
         f"no model bundle {name!r} in {', '.join(str(place) for place in search)}",
         hint="name its folder's parent with --models or [station].models_dir",
     )
+
+
+def _is_there(path: Path) -> bool:
+    # Not Path.is_file(): for a folder without permission it raises or is False, by version.
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise ModelError(
+            f"{path}: cannot be read: {error.strerror}",
+            hint="models must be readable by the user who runs this",
+        ) from error
+    return True
 
 
 def read_choice(state_dir: Path) -> dict[str, str]:

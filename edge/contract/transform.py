@@ -53,14 +53,15 @@ class Transform:
         """
         if image_height < 1 or image_width < 1:
             raise ValueError(f"an image of {image_height}×{image_width} has no pixels")
-        height, width = spec.height, spec.width
+        _, model_height, model_width, _ = spec.shape
+        height, width = model_height, model_width
         if spec.resize.mode == "letterbox":
             scale = min(height / image_height, width / image_width)
             # A sliver keeps at least one row; its two scales then differ, which the map knows.
             height = min(height, max(1, round(image_height * scale)))
             width = min(width, max(1, round(image_width * scale)))
-        left, top = (spec.width - width) // 2, (spec.height - height) // 2
-        return cls(image_height, image_width, spec.height, spec.width, left, top, width, height)
+        left, top = (model_width - width) // 2, (model_height - height) // 2
+        return cls(image_height, image_width, model_height, model_width, left, top, width, height)
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -98,12 +99,16 @@ class Transform:
         width or height of 0.
         """
         table = _table(boxes, 4)
-        corner = (table[:, :2] - (self.left, self.top)) / self.scale
-        far = corner + table[:, 2:] / self.scale
+        scale = np.array(self.scale)
+        corner = (table[:, :2] - (self.left, self.top)) / scale
+        far = corner + table[:, 2:] / scale
         if clip:
-            limits = (self.image_width, self.image_height)
+            limits = np.array((self.image_width, self.image_height), np.float64)
             corner, far = np.clip(corner, 0, limits), np.clip(far, 0, limits)
-        return np.hstack([corner, far - corner]).astype(np.float32)
+        image = np.empty(table.shape, np.float32)
+        image[:, :2] = corner
+        image[:, 2:] = far - corner
+        return image
 
     def mask_to_model(self, mask: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """(H, W) or (H, W, C) in the image → (h, w) or (h, w, C) in the model's input.

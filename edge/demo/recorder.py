@@ -10,12 +10,20 @@ from typing import Any
 import cv2
 
 from edge.demo.draw import annotate
-from edge.errors import SourceError
+from edge.errors import LineSightError, SourceError
 from edge.records import Alert, Detections, Frame, Image, Observation, Track
+
+
+VIDEOS = (("demo.mp4", "mp4v"), ("demo.avi", "MJPG"))
+"""The video's names and codecs; the first that OpenCV can encode is taken."""
+PICTURE = "demo.png"
 
 
 class Recorder:
     """An observer of judged frames; called on one thread, read when that thread has ended.
+
+    What goes wrong is kept and not raised: the thread belongs to the station, which an observer
+    must not harm.
 
     The video runs at a constant ``fps`` by the frames' capture times: a frame is repeated until
     the next one was taken, and left out when it came too early for a place of its own.
@@ -33,12 +41,17 @@ class Recorder:
         From capture to verdict, one for each judged frame.
     video
         Where the video is; None before the first frame.
+    picture
+        Where the picture will be.
+    failure
+        Why frames are no longer recorded; None as long as they are.
     """
 
     def __init__(self, folder: Path, fps: float) -> None:
         self.latencies_ms: list[float] = []
         self.video: Path | None = None
-        self.picture = folder / "demo.png"
+        self.picture = folder / PICTURE
+        self.failure: Exception | None = None
         self._folder, self._fps = folder, fps
         self._writer: Any = None
         self._size = (0, 0)
@@ -60,13 +73,21 @@ class Recorder:
         tracks: Sequence[Track],
         alerts: Sequence[Alert],
     ) -> None:
-        """Take one judged frame in.
+        """Take one judged frame in."""
+        if self.failure is not None:
+            return
+        try:
+            self._take(frame, observation, tracks, alerts)
+        except Exception as error:  # noqa: BLE001 - kept for the thread that reads `failure`
+            self.failure = error
 
-        Raises
-        ------
-        SourceError
-            The video cannot be written.
-        """
+    def _take(
+        self,
+        frame: Frame,
+        observation: Observation,
+        tracks: Sequence[Track],
+        alerts: Sequence[Alert],
+    ) -> None:
         self.latencies_ms.append((time.monotonic_ns() - frame.captured_ns) / 1e6)
         for alert in alerts:
             self._open[alert.id] = alert
@@ -79,18 +100,16 @@ class Recorder:
         self._append(image, frame.captured_ns)
 
     def close(self) -> None:
-        """Finish the video and write the picture; nothing when no frame came.
-
-        Raises
-        ------
-        SourceError
-            The picture cannot be written.
-        """
+        """Finish the video and write the picture; nothing when no frame came."""
         if self._writer is not None:
             self._writer.release()
             self._writer = None
-        if self._best is not None and not cv2.imwrite(str(self.picture), self._best[1]):
-            raise SourceError(f"{self.picture}: cannot be written")
+        if self.failure is not None or self._best is None or self.video is None:
+            return
+        if not cv2.imwrite(str(self.picture), self._best[1]):
+            self.failure = _unwritable(self.picture)
+        elif not (self.video.is_file() and self.video.stat().st_size):
+            self.failure = _unwritable(self.video)  # OpenCV does not tell when a disk is full
 
     def _worth(self, observation: Observation) -> float:
         """How good a picture this frame is: open alerts first, then faces, then sure ones."""
@@ -117,10 +136,16 @@ class Recorder:
 
     def _begin(self, image: Image) -> None:
         self._size = (image.shape[1], image.shape[0])
-        for name, codec in (("demo.mp4", "mp4v"), ("demo.avi", "MJPG")):
+        for name, codec in VIDEOS:
             self.video = self._folder / name
             fourcc = cv2.VideoWriter_fourcc(*codec)  # type: ignore[attr-defined]
             self._writer = cv2.VideoWriter(str(self.video), fourcc, self._fps, self._size)
             if self._writer.isOpened():
                 return
-        raise SourceError(f"{self._folder}: OpenCV cannot write a video there")
+        raise _unwritable(self._folder / VIDEOS[0][0])
+
+
+def _unwritable(path: Path) -> LineSightError:
+    return SourceError(
+        f"{path}: cannot be written", hint="is the disk full? name another folder with --out"
+    )

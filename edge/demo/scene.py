@@ -59,7 +59,7 @@ def portrait() -> Image:
     if image is None:
         raise ExtraAbsent(
             "the demo's portrait comes with scikit-image, which is not installed",
-            hint="pip install 'linesight[demo]', or name a picture with --source",
+            hint="pip install 'linesight[demo]'",
         )
     return np.asarray(image, dtype=np.uint8)
 

@@ -6,7 +6,7 @@ import sys
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from edge.demo.fleet import Fleet
 from edge.demo.subscriber import Subscriber
@@ -25,17 +25,21 @@ class Screen:
         Entered already.
     title
         Which broker and root.
+    out
+        Where it is shown, standard output by default.
     """
 
-    def __init__(self, subscriber: Subscriber, title: str) -> None:
+    def __init__(self, subscriber: Subscriber, title: str, out: TextIO | None = None) -> None:
         self._subscriber, self._title = subscriber, title
+        self._out = sys.stdout if out is None else out
         self._stack = ExitStack()
         self._live = False
         self._shown = Fleet()
 
     def __enter__(self) -> Self:
-        if sys.stdout.isatty():
+        if self._out.isatty():
             # Here and not at the top: lines need no rich.
+            from rich.console import Console
             from rich.live import Live
 
             from edge.demo.view import dashboard
@@ -49,7 +53,11 @@ class Screen:
                 )
 
             self._live = True
-            live = Live(get_renderable=picture, refresh_per_second=4)  # type: ignore[arg-type]
+            live = Live(
+                get_renderable=picture,  # type: ignore[arg-type]
+                console=Console(file=self._out),
+                refresh_per_second=4,
+            )
             self._stack.enter_context(live)
         return self
 
@@ -70,10 +78,10 @@ class Screen:
         before, now = self._shown, self._subscriber.fleet
         for node, station in now.stations.items():
             if node not in before.stations or before.stations[node].online != station.online:
-                sys.stdout.write(f"{node} is {'online' if station.online else 'offline'}\n")
+                self._out.write(f"{node} is {'online' if station.online else 'offline'}\n")
         seen = {(alert.id, alert.rev) for alert in before.log}
         for alert in now.log:
             if (alert.id, alert.rev) not in seen:
-                sys.stdout.write(alert_line(alert) + "\n")
-        sys.stdout.flush()
+                self._out.write(alert_line(alert) + "\n")
+        self._out.flush()
         self._shown = now

@@ -12,11 +12,11 @@ MASK_INCORRECT = "mask_incorrect"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is true of one face, what the classifier said, and where the picture came from."""
+    """What is true of one face, what the classifier said, and, if known, where it came from."""
 
     truth: str
     said: str
-    group: str
+    group: str | None
 
 
 def classification_figures(
@@ -34,14 +34,16 @@ def classification_figures(
         groups: dict[str, list[bool]] = {}
         for verdict in known:
             confusion[verdict.truth][verdict.said] += 1
-            groups.setdefault(verdict.group, []).append(verdict.truth == verdict.said)
+            if verdict.group is not None:
+                groups.setdefault(verdict.group, []).append(verdict.truth == verdict.said)
         right = sum(confusion[label][label] for label in labels)
         figures["accuracy"] = right / len(known)
         figures["confusion"] = confusion
-        figures["by_group"] = {
-            group: {"accuracy": sum(rights) / len(rights), "n": len(rights)}
-            for group, rights in sorted(groups.items())
-        }
+        if groups:
+            figures["by_group"] = {
+                group: {"accuracy": sum(rights) / len(rights), "n": len(rights)}
+                for group, rights in sorted(groups.items())
+            }
     incorrect = [verdict.said for verdict in verdicts if verdict.truth == MASK_INCORRECT]
     if incorrect:
         figures[MASK_INCORRECT] = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import stat
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,6 +19,9 @@ from edge.records import Floats, Image
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 """Which files of a class folder are pictures."""
+
+_FOLDERS = ("images", "train_images")
+_FARTHEST = 2.0**24  # pixels of the largest picture that is read; areas stay within float32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,9 +49,10 @@ class LabelledPicture:
     size: tuple[int, int] | None = None
 
     @property
-    def group(self) -> str:
+    def group(self) -> str | None:
         """The file's prefix before the first ``_``, which tells where the picture came from."""
-        return self.path.stem.split("_", 1)[0]
+        prefix, underscore, _ = self.path.stem.partition("_")
+        return prefix if underscore else None
 
     def read(self) -> Image | None:
         """The picture, (H, W, 3) uint8 BGR; None when there is no such file or it is none.
@@ -97,10 +103,10 @@ def read_pictures(
         There is no such folder, it holds no labels, the annotations break the format, or ``only``
         names a picture that is not there.
     """
-    if not data.is_dir():
+    if not stat.S_ISDIR(_mode(data)):
         raise DataError(f"{data}: no such folder", hint="name a folder of labelled pictures")
     annotations = data / "annotations.json"
-    if annotations.is_file():
+    if _mode(annotations):
         pictures = _read_coco(annotations)
     else:
         pictures = _read_class_folders(data, labels)
@@ -117,10 +123,38 @@ def _read_class_folders(data: Path, labels: Collection[str]) -> list[LabelledPic
     return [
         LabelledPicture(f"{label}/{path.name}", path, None, (label,))
         for label in sorted(labels)
-        if (data / label).is_dir()
-        for path in (data / label).iterdir()
+        for path in _files(data / label)
         if path.suffix.lower() in SUFFIXES
     ]
+
+
+def _mode(path: Path) -> int:
+    """What lies there, as :mod:`stat` says it; 0 when nothing does.
+
+    Not ``Path.is_dir()``: where the user may not look it raises or is False, by Python's version.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _files(folder: Path) -> list[Path]:
+    if not stat.S_ISDIR(_mode(folder)):
+        return []
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{path}: cannot be read: {error.strerror}",
+        hint="must be readable by the user who runs this",
+    )
 
 
 def _choose(
@@ -147,19 +181,17 @@ def _read_coco(path: Path) -> list[LabelledPicture]:
     """Pictures of a COCO file (Lin et al. 2014, arXiv:1405.0312); crowd regions are left out."""
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read: {error}", hint="must be COCO JSON") from error
     folder = next(
-        (place for name in ("images", "train_images") if (place := path.parent / name).is_dir()),
+        (path.parent / name for name in _FOLDERS if stat.S_ISDIR(_mode(path.parent / name))),
         path.parent,
     )
-    names = {
-        _field(item, "id", int, where): _field(item, "name", str, where)
-        for where, item in _items(table, "categories", path)
-    }
-    images: dict[int, tuple[str, Any]] = {}
-    for where, item in _items(table, "images", path):
-        images[_field(item, "id", int, where)] = (where, item)
+    categories = _by_id(table, "categories", path)
+    names = {key: _field(item, "name", str, where) for key, (where, item) in categories.items()}
+    images = _by_id(table, "images", path)
     found: dict[int, list[tuple[list[float], str]]] = {image_id: [] for image_id in images}
     for where, item in _items(table, "annotations", path):
         image_id, category = (_field(item, key, int, where) for key in ("image_id", "category_id"))
@@ -168,15 +200,48 @@ def _read_coco(path: Path) -> list[LabelledPicture]:
         if not item.get("iscrowd"):
             found[image_id].append((_bbox(item, where), names[category]))
     pictures: list[LabelledPicture] = []
+    seen: set[PurePosixPath] = set()
     for image_id, (where, item) in images.items():
-        name = _field(item, "file_name", str, where)
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise DataError(f"{where}.file_name: {name!r} leads out of {folder}")
-        size = (item["width"], item["height"]) if "width" in item and "height" in item else None
+        name = _file_name(item, where, folder)
+        if PurePosixPath(name) in seen:
+            raise DataError(
+                f"{where}.file_name: {name!r} stands there twice",
+                hint="its faces would count twice: keep one entry",
+            )
+        seen.add(PurePosixPath(name))
+        sides = [_field(item, side, int, where) for side in ("width", "height") if side in item]
+        size = (sides[0], sides[1]) if len(sides) == 2 else None
         boxes = np.array([box for box, _ in found[image_id]], np.float32).reshape(-1, 4)
         labels = tuple(label for _, label in found[image_id])
         pictures.append(LabelledPicture(name, folder / name, boxes, labels, size))
     return pictures
+
+
+def _by_id(
+    table: object, key: Literal["images", "categories"], path: Path
+) -> dict[int, tuple[str, dict[str, Any]]]:
+    """The objects of one of COCO's lists by their id, which none may share."""
+    found: dict[int, tuple[str, dict[str, Any]]] = {}
+    for where, item in _items(table, key, path):
+        name = _field(item, "id", int, where)
+        if name in found:
+            raise DataError(f"{where}.id: {name} stands there twice", hint="ids must differ")
+        found[name] = (where, item)
+    return found
+
+
+def _file_name(item: dict[str, Any], where: str, folder: Path) -> str:
+    name: str = _field(item, "file_name", str, where)
+    parts = PurePosixPath(name)
+    if parts.is_absolute() or ".." in parts.parts:
+        raise DataError(f"{where}.file_name: {name!r} leads out of {folder}")
+    try:
+        fine = b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:  # JSON can hold half a character
+        fine = False
+    if not fine:
+        raise DataError(f"{where}.file_name: {name!r} cannot be the name of a file")
+    return name
 
 
 def _items(
@@ -204,8 +269,10 @@ def _bbox(item: dict[str, Any], where: str) -> list[float]:
     box = item.get("bbox")
     try:
         x, y, width, height = (float(v) for v in box)  # type: ignore[union-attr]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where}.bbox: needs four numbers, has {box!r}") from error
     if not (math.isfinite(x + y) and 0 < width < math.inf and 0 < height < math.inf):
         raise DataError(f"{where}.bbox: {box!r} has no area")
+    if max(abs(x), abs(y), width, height) > _FARTHEST:
+        raise DataError(f"{where}.bbox: {box!r} lies outside of every picture")
     return [x, y, width, height]

@@ -117,9 +117,7 @@ class OutboxHealth:
         """A message gave way in memory to a newer one."""
         with self._lock:
             self._lost += 1
-            self._lose(
-                "disk_full", "the disk failed too long for memory: alerts were lost"
-            )
+            self._lose("disk_full", "the disk failed too long for memory: alerts were lost")
 
     @property
     def losing(self) -> bool:

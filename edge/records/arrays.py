@@ -18,18 +18,31 @@ Outputs = Mapping[str, npt.NDArray[Any]]
 
 def frozen_array(owner: object, name: str, dtype: type, shape: tuple[int | None, ...]) -> None:
     """Replace a field of a frozen record by a read-only view, after checking dtype and shape."""
-    array = getattr(owner, name)
+    array = checked_array(type(owner), name, getattr(owner, name), dtype, shape)
+    object.__setattr__(owner, name, array)
+
+
+def checked_array(
+    owner: type, name: str, array: object, dtype: type, shape: tuple[int | None, ...]
+) -> npt.NDArray[Any]:
+    """A read-only view of an array, after checking dtype and shape; floats must be finite."""
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
-        raise TypeError(f"{type(owner).__name__}.{name}: needs an array of {dtype.__name__}")
+        raise TypeError(f"{owner.__name__}.{name}: needs an array of {dtype.__name__}")
     if array.ndim != len(shape) or any(
         want is not None and have != want for have, want in zip(array.shape, shape, strict=True)
     ):
-        raise ValueError(f"{type(owner).__name__}.{name}: shape {array.shape}, expected {shape}")
+        raise ValueError(f"{owner.__name__}.{name}: shape {array.shape}, expected {shape}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(f"{type(owner).__name__}.{name}: holds NaN or infinity")
+        raise ValueError(f"{owner.__name__}.{name}: holds NaN or infinity")
     view = array.view()
     view.flags.writeable = False
-    object.__setattr__(owner, name, view)
+    return view
+
+
+def unit_interval(owner: type, name: str, array: Floats) -> None:
+    """Refuse an array with a number outside [0, 1]."""
+    if array.size and not (array.min() >= 0.0 and array.max() <= 1.0):
+        raise ValueError(f"{owner.__name__}.{name}: not in [0, 1]")
 
 
 def utc(owner: object, moment: datetime) -> None:

@@ -6,9 +6,20 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from edge.errors import ConfigError
-from edge.records import Alert, Box, Detections, HitCount, Observation, Phase, Severity, Track
+from edge.records import (
+    Alert,
+    Box,
+    Detections,
+    Header,
+    HitCount,
+    Observation,
+    Phase,
+    Severity,
+    Track,
+)
 
 NewId = Callable[[], str]
 """Makes the id of an alert; never gives the same twice."""
@@ -131,6 +142,7 @@ class MaskRule:
         TypeError
             The result is not ``Detections`` with classifications.
         """
+        self._adopt_size(observation.header)
         self._last = observation
         now_ns = observation.header.captured_ns
         self._places = [place for place in self._places if now_ns < place.until_ns]
@@ -153,6 +165,16 @@ class MaskRule:
     def finish(self) -> tuple[Alert, ...]:
         """End every open alert, oldest first, as of the last observation."""
         return () if self._last is None else tuple(self._go_on(self._last, frozenset()))
+
+    def _adopt_size(self, header: Header) -> None:
+        """Carry over where people were when the camera changes its resolution."""
+        last = self._last.header if self._last is not None else header
+        if (last.width, last.height) == (header.width, header.height):
+            return
+        across, down = header.width / last.width, header.height / last.height
+        self._places = [replace(one, box=one.box.scaled(across, down)) for one in self._places]
+        for person in self._people.values():
+            person.track = replace(person.track, box=person.track.box.scaled(across, down))
 
     def _scores(self, observation: Observation) -> list[float]:
         result = observation.result
@@ -191,8 +213,9 @@ class MaskRule:
         ]
         news: list[Alert] = []
         for track_id, person in sorted(self._people.items()):
-            hits = sum(score >= self._raise_at for score in _counted(person))
-            if track_id in self._open or person.track.index is None or hits < self._hits:
+            if track_id in self._open or person.track.index is None:
+                continue
+            if sum(score >= self._raise_at for score in _counted(person)) < self._hits:
                 continue
             now_ns = observation.header.captured_ns
             rests = person.rested_until_ns is not None and now_ns < person.rested_until_ns
@@ -239,5 +262,5 @@ class MaskRule:
 
 def _counted(person: _Person) -> list[float]:
     """Scores of the judged frames that count: the last ones, back to the last change of phase."""
-    scores = [score for _, score in person.window]
-    return scores[max(len(scores) - person.since, 0) :]
+    ignored = len(person.window) - person.since
+    return [score for _, score in islice(person.window, max(ignored, 0), None)]

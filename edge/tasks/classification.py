@@ -107,7 +107,7 @@ def decode_classifications(
     reader = output_reader(manifest, variant, "class_scores")
     # A quantized 1.0 may come back as 1.004.
     scores = np.clip(reader.real(reader.raw(outputs)), 0.0, 1.0)
-    return tuple(Classification(manifest.labels, row) for row in scores)
+    return Classification.of_rows(manifest.labels, scores)
 
 
 def cut(image: Image, boxes: Floats, margin: float) -> list[Image]:

@@ -135,8 +135,9 @@ def decode_detections(
     # Dilating with a 3×3 square takes the neighbourhood's maximum; outside the map is nothing.
     highest = cv2.dilate(scores, np.ones((3, 3), np.uint8)).reshape(scores.shape)
     limit = decode.threshold if threshold is None else threshold
-    rows, columns, labels = np.nonzero((scores >= limit) & (scores > 0) & (scores >= highest))
-    found = scores[rows, columns, labels]
+    peaks = np.flatnonzero((scores >= limit) & (scores > 0) & (scores >= highest))
+    rows, columns, labels = np.unravel_index(peaks, scores.shape)
+    found = scores.reshape(-1)[peaks]
 
     # In float64, and sizes up to twice the input only (more is clipped anyway): a damaged model
     # may say 1e38, or the exponential of it.
@@ -171,10 +172,10 @@ def _suppress(
 
 def _outermost(boxes: npt.NDArray[np.float64], limit: float) -> npt.NDArray[np.bool_]:
     """Which boxes, best first, do not lie inside a better one that stays."""
-    nested = geometry.share_inside(boxes, boxes) >= limit
+    nested = np.tril(geometry.share_inside(boxes, boxes) >= limit, -1)
     stays = np.ones(len(boxes), np.bool_)
-    for row in range(1, len(boxes)):
-        stays[row] = not (nested[row, :row] & stays[:row]).any()
+    for row in np.flatnonzero(nested.any(axis=1)):
+        stays[row] = not (nested[row] & stays).any()
     return stays
 
 

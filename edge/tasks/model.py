@@ -75,6 +75,7 @@ class LoadedModel:
             )
         self._engine = engine
         self._preprocessor = Preprocessor(manifest.input, facts.inputs[manifest.input.name])
+        self._tensor = self._preprocessor.allocate(1)
 
     def run(
         self, images: Sequence[Image], watch: Stopwatch
@@ -87,7 +88,9 @@ class LoadedModel:
             The runtime failed.
         """
         with watch.measure("preprocess"):
-            tensor, transforms = self._preprocessor.prepare(images)
+            if len(self._tensor) < len(images):
+                self._tensor = self._preprocessor.allocate(len(images))
+            tensor, transforms = self._preprocessor.prepare(images, self._tensor[: len(images)])
         with watch.measure("infer"):
             outputs = self._engine.infer(tensor)
         return outputs, transforms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import pytest
 from edge import app
 from edge.config import Config
 from edge.config import build as build_config
+from edge.engines import runtime_name
 from edge.errors import (
     BundleNotFound,
     GoldenMismatch,
@@ -187,3 +189,14 @@ def test_only_the_first_worker_pays_for_the_golden_check(
     config = config_of(tmp_path, inference={"workers": 3, "threads": 1})
     close(app.build(config, sink=FakeSink()))
     assert len(calls) == 2
+
+
+def test_info_names_the_runtime_and_counts_processors(tmp_path: Path) -> None:
+    """The retained ``info`` says which runtime computes the outputs, and numbers are numbers."""
+    sink = FakeSink()
+    source = "synthetic://blobs?frames=1&pace=fast"
+    app.build(config_of(tmp_path, source), tasks=[FakeTask()], sink=sink).run(lambda seconds: False)
+    [info] = [json.loads(m.payload) for m in sink.sent if m.topic.endswith("/info")]
+    assert info["versions"]["runtime"] == runtime_name()
+    assert info["hardware"]["cpus"] >= 1
+    assert (tmp_path / "state" / "outbox.exit").read_text() == "stopped\n"

@@ -15,6 +15,7 @@ from edge.records import (
     Classification,
     Detections,
     Ellipse,
+    Floats,
     Frame,
     Message,
     ModelRef,
@@ -72,6 +73,37 @@ def test_records_are_frozen() -> None:
     """A record's fields cannot be assigned."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         _frame().camera = "c2"  # type: ignore[misc]  # refusing it is the point
+
+
+def test_a_table_of_scores_is_a_record_for_each_row() -> None:
+    """``of_rows`` gives what one record at a time gives, read-only; none for no rows."""
+    scores = np.array([[0.25, 0.75], [1.0, 0.0]], np.float32)
+    records = Classification.of_rows(("a", "b"), scores)
+    assert [(one.labels, one.label, one.score) for one in records] == [
+        (("a", "b"), "b", 0.75),
+        (("a", "b"), "a", 1.0),
+    ]
+    for one in records:
+        with pytest.raises(ValueError, match="read-only"):
+            one.scores[0] = 0.5
+    assert Classification.of_rows(("a", "b"), np.empty((0, 2), np.float32)) == ()
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        np.array([[0.5, 0.5], [0.5, np.nan]], np.float32),
+        np.array([[0.5, 0.5], [0.5, 1.5]], np.float32),
+        np.array([[0.5, 0.5], [-0.5, 0.5]], np.float32),
+        np.array([[0.5, 0.5, 0.0]], np.float32),
+        np.array([0.5, 0.5], np.float32),
+    ],
+    ids=["nan", "above", "below", "columns", "rank"],
+)
+def test_a_wrong_table_of_scores_gives_no_record(scores: Floats) -> None:
+    """One wrong number or another shape refuses the whole table."""
+    with pytest.raises(ValueError, match=r"Classification\.scores"):
+        Classification.of_rows(("a", "b"), scores)
 
 
 def test_highest_score_names_the_label() -> None:

@@ -9,7 +9,16 @@ import pytest
 
 from edge.errors import ConfigError
 from edge.protocols import Rule
-from edge.records import Detections, HeldBack, HitCount, Observation, Timings
+from edge.records import (
+    Alert,
+    Box,
+    Detections,
+    HeldBack,
+    HitCount,
+    Observation,
+    Timings,
+    Track,
+)
 from edge.rules import MaskRule, RateLimited, TokenBucket
 from tests.helpers.observations import MODEL, START, header, observed
 from tests.helpers.people import People, counter, flat, phases, play
@@ -131,6 +140,33 @@ def test_hold_off_for_a_new_track_at_the_same_place() -> None:
     assert phases(near) == [(4, "new"), (5, "end"), (25, "new")]
     far = play(_rule(holdoff_s=2.0), frames, place={2: 300.0})
     assert phases(far) == [(4, "new"), (5, "end"), (10, "new")]
+
+
+@pytest.mark.parametrize("lost_at", [5, 6], ids=["before", "in the same frame"])
+def test_a_new_resolution_keeps_the_hold_off(lost_at: int) -> None:
+    """F09: after a change of resolution the hold-off is where the person was, in new pixels,
+    also when the tracker gives the person up in that very frame; elsewhere there is none.
+    """
+
+    def news(x: float) -> int:
+        rule = _rule(holdoff_s=10)
+        said: list[Alert] = []
+        for k in range(12):
+            early = k < 6
+            left, size = (400.0, (640, 480)) if early else (x, (320, 240))
+            faces = [] if k in (5, 6) else [(left, 100.0 if early else 50.0, 20.0, 20.0, 0.9)]
+            at = observed(k, k / 10, faces, size=size)
+            tracks = [
+                Track(1 if early else 2, at.result.box(row), row)  # type: ignore[union-attr]
+                for row in range(len(faces))
+            ]
+            if k == 5 and lost_at == 6:
+                tracks = [Track(1, Box(400.0, 100.0, 20.0, 20.0), None, 1)]
+            said += rule.update(at, tracks)
+        return sum(alert.phase == "new" for alert in said)
+
+    assert news(200.0) == 1
+    assert news(20.0) == 2
 
 
 def test_somebody_beside_is_not_held_off() -> None:

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.contract.preprocess import Preprocessor, normalization_table
 from edge.contract.quantize import quantize
@@ -198,3 +200,18 @@ def test_the_resize_is_the_bit_exact_one() -> None:
     assert tensor[0, 20, 8:14, 1].tolist() == ROW
     plain = cv2.resize(image, (32, 24), interpolation=cv2.INTER_LINEAR)
     assert (plain != tensor[0, ..., 1]).any()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 120), st.integers(1, 120), st.sampled_from(["RGB", "BGR", "GRAY"]))
+def test_it_is_the_exact_resize_of_three_channels(height: int, width: int, color: str) -> None:
+    """By way of four channels or not, the bytes are those of the plain exact resize."""
+    spec = input_spec(mean=0.0, std=1.0, color=color)
+    image = _picture(height, width, height * width)
+    tensor, _ = Preprocessor(spec, tensor_spec(spec)).prepare([image])
+    resized = cv2.resize(image, (spec.width, spec.height), interpolation=cv2.INTER_LINEAR_EXACT)
+    if color == "GRAY":
+        expected = cv2.cvtColor(resized, cv2.COLOR_BGR2GRAY)[..., np.newaxis]
+    else:
+        expected = resized if color == "BGR" else resized[..., ::-1]
+    np.testing.assert_array_equal(tensor[0], expected)

@@ -119,8 +119,7 @@ def test_a_damaged_payload_is_a_value_error(change: dict[str, Any]) -> None:
 
 def test_too_deep_a_payload_is_a_value_error() -> None:
     """Nesting that exhausts the parser's stack is told like any other damage."""
-    stored = replace(
-        row(), message=Message("t", b"[" * 60_000, way="outbox", id="e", seq=1)
-    )
+    stored = row()
+    stored = replace(stored, message=replace(stored.message, payload=b"[" * 60_000))
     with pytest.raises(ValueError, match="nested too deep"):
         seal(stored, CONTEXT)

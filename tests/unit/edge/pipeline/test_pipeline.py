@@ -277,10 +277,13 @@ def test_health_is_told_at_once_when_it_changes_and_else_by_the_clock(tmp_path: 
     for _ in range(20):
         rig.pipeline.tick()
     wait_until(lambda: told() == [[]])
+    due, since = rig.pipeline.reporter._due, rig.pipeline.health._since
     rig.pipeline.health.cameras["c1"].lost("unplugged")
     for _ in range(20):
         rig.pipeline.tick()
     wait_until(lambda: told() == [[], ["cam_absent"]])
+    # Out of turn: neither the next message's time nor its interval has changed.
+    assert (rig.pipeline.reporter._due, rig.pipeline.health._since) == (due, since)
     rig.pipeline.reporter._due = 0.0
     rig.pipeline.tick()
     wait_until(lambda: told() == [[], ["cam_absent"], ["cam_absent"]])
@@ -406,20 +409,15 @@ def test_each_failure_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixt
 
     class Failing(FakeSource):
         def read(self) -> Frame | None:
-            if self.given == 1:
-                both.wait()
-                raise UnsupportedSource("camera 'c1': defect")
-            return super().read()
+            both.wait()
+            raise UnsupportedSource(f"camera {self.camera!r}: defect")
 
-    def fail(frame: Frame) -> None:
-        both.wait()
-        raise EngineError("delegate lost")
-
-    rig = Rig(tmp_path, Failing(endless=True), tasks=[FakeTask(fail)])
+    sources = [Failing(camera="a"), Failing(camera="b"), FakeSource(camera="c", endless=True)]
+    rig = Rig(tmp_path, *sources)
     with pytest.raises(LineSightError) as caught:
         rig.pipeline.run(forever)
     told = [str(caught.value), *(r.getMessage() for r in caplog.records if r.levelname == "ERROR")]
-    assert sorted(told) == ["camera 'c1': defect", "delegate lost"]
+    assert sorted(told) == ["camera 'a': defect", "camera 'b': defect"]
 
 
 def test_info_tells_how_the_last_run_ended(tmp_path: Path) -> None:
