@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -31,9 +31,16 @@ from edge.commands.measure import (
     rss_mb,
     run_station,
 )
-from edge.commands.options import add_json, positive, quiet_service, write_json
-from edge.commands.targets import STATIONS, Loaded, add_target, bundles_of, cpus
-from edge.contract.bundle import Bundle, choose_variant
+from edge.commands.options import add_json, positive, quiet_service, text_stream, write_json
+from edge.commands.targets import (
+    STATIONS,
+    Loaded,
+    add_target,
+    bundles_of,
+    chosen_variant,
+    cpus,
+)
+from edge.contract.bundle import Bundle
 from edge.demo.crowd import MOST, crowd
 from edge.demo.progress import Update, progress
 from edge.demo.summary import percentiles
@@ -54,7 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=positive, default=2.0, help="of each measurement (default: %(default)s)"
     )
-    parser.add_argument("--variant", default="auto", help="of the models (default: %(default)s)")
+    parser.add_argument(
+        "--variant",
+        default="auto",
+        help="of the models (default: %(default)s, which is every variant of a single bundle)",
+    )
     parser.add_argument("--workers", type=_small, default=1, help="inference threads of Python")
     parser.add_argument("--threads", type=_small, default=2, help="of each interpreter")
     parser.add_argument(
@@ -66,15 +77,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, print a table, write the JSON."""
     bundles = bundles_of(args.target, args.models)
+    out = text_stream(args.json)
+    out.write("".join(f"{bundle.manifest.name}, {bundle.path}\n" for bundle in bundles))
+    out.flush()
     report: dict[str, Any] = {"machine": machine()}
     if args.target in STATIONS:
         with quiet_service(args.verbose), progress("bench") as update:
             report |= _station(args, bundles, update)
-        _tell_station(report)
+        _tell_station(report, out)
     else:
+        (bundle,) = bundles
+        variants: list[str] = list(bundle.manifest.variants)
+        if args.variant != "auto":
+            variants = [chosen_variant(bundle, args.variant)]
         with progress("bench") as update:
-            report["variants"] = _bundle(bundles[0], args.seconds, update)
-        _tell_bundle(report["variants"])
+            report["variants"] = _bundle(bundle, variants, args.seconds, update)
+        _tell_bundle(report["variants"], out)
     write_json(args.json, report)
     return 0
 
@@ -131,8 +149,7 @@ def _efficiency(
     """Service and bare interpreters in turns, with the most faces: a busy moment hits both."""
     image, boxes = crowd(max(args.faces))
     parts = []
-    for bundle in bundles:
-        variant = choose_variant(bundle.manifest, args.variant)
+    for bundle, variant in zip(bundles, loaded[0].variants, strict=True):
         detects = bundle.manifest.task == "detection"
         parts.append((bundle, variant, [image] if detects else crops_of(bundle, image, boxes)))
     loops = [BareLoop(parts, args.threads) for _ in loaded]
@@ -155,10 +172,12 @@ def _stages(judged: Judged) -> dict[str, Any]:
     return {name: percentiles(values) for name, values in stages.items()}
 
 
-def _bundle(bundle: Bundle, seconds: float, update: Update) -> dict[str, Any]:
-    """Times of one inference of each variant, warm, by threads."""
+def _bundle(
+    bundle: Bundle, variants: Sequence[str], seconds: float, update: Update
+) -> dict[str, Any]:
+    """Times of one inference of each of these variants, warm, by threads."""
     threads = [count for count in (1, 2, 4, 8) if count <= cpus()]
-    steps = [(variant, count) for variant in bundle.manifest.variants for count in threads]
+    steps = [(variant, count) for variant in variants for count in threads]
     report: dict[str, Any] = {}
     for done, (variant, count) in enumerate(steps):
         update(done, len(steps))
@@ -200,7 +219,7 @@ def reference_fps(faces: int) -> float | None:
         return None
 
 
-def _tell_station(report: dict[str, Any]) -> None:
+def _tell_station(report: dict[str, Any], out: TextIO) -> None:
     lines = [
         f"{report['machine']['cpu']}, {report['machine']['cpus']} CPUs",
         "640×480, the detector on every frame, then exactly N faces classified",
@@ -217,16 +236,16 @@ def _tell_station(report: dict[str, Any]) -> None:
         f"bare interpreters {report['bare_fps']:g} frames/s at the most faces; "
         f"efficiency {report['efficiency']:.3f}; {report['rss_mb']:.0f} MiB"
     )
-    sys.stdout.write("\n".join(lines) + "\n")
+    out.write("\n".join(lines) + "\n")
 
 
-def _tell_bundle(variants: dict[str, Any]) -> None:
+def _tell_bundle(variants: dict[str, Any], out: TextIO) -> None:
     lines = [f"{'variant':<10} {'threads':>7} {'p50':>9} {'p95':>9} {'p99':>9}"]
     for variant, entry in variants.items():
         for count, times in entry["threads"].items():
             shown = " ".join(f"{times[name]:6.2f} ms" for name in ("p50", "p95", "p99"))
             lines.append(f"{variant:<10} {count:>7} {shown}")
-    sys.stdout.write("\n".join(lines) + "\n")
+    out.write("\n".join(lines) + "\n")
 
 
 def _counts(text: str) -> tuple[int, ...]:

@@ -37,15 +37,14 @@ def run(args: argparse.Namespace) -> int:
     only = _names(args.only)
     bundles = bundles_of(args.target, args.models)
     out = text_stream(args.json)
-    with closing(Loaded(bundles, args.variant, cpus())) as loaded:
-        with progress("eval") as update:
-            report = evaluate(
-                args.data,
-                detector=loaded.detector,
-                classifier=loaded.classifier,
-                only=only,
-                progress=update,
-            )
+    with closing(Loaded(bundles, args.variant, cpus())) as loaded, progress("eval") as update:
+        report = evaluate(
+            args.data,
+            detector=loaded.detector,
+            classifier=loaded.classifier,
+            only=only,
+            progress=update,
+        )
     for bundle, variant in zip(bundles, loaded.variants, strict=True):
         out.write(f"{bundle.manifest.name} {bundle.manifest.version} {variant}, {bundle.path}\n")
     out.write("".join(f"{line}\n" for line in table(report)))

@@ -55,8 +55,13 @@ def dotted(path: KeyPath) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += "." + (part if _BARE.fullmatch(part) else json.dumps(part))
+            text += "." + (part if _BARE.fullmatch(part) else _quoted(part))
     return text.removeprefix(".")
+
+
+def _quoted(key: str) -> str:
+    # Letters of any language as they are; what would break the line is escaped.
+    return json.dumps(key, ensure_ascii=not key.isprintable())
 
 
 def _split(name: str) -> KeyPath:

@@ -13,7 +13,6 @@ from edge.demo.draw import annotate
 from edge.errors import LineSightError, SourceError
 from edge.records import Alert, Detections, Frame, Image, Observation, Track
 
-
 VIDEOS = (("demo.mp4", "mp4v"), ("demo.avi", "MJPG"))
 """The video's names and codecs; the first that OpenCV can encode is taken."""
 PICTURE = "demo.png"

@@ -106,10 +106,7 @@ def read_pictures(
     if not stat.S_ISDIR(_mode(data)):
         raise DataError(f"{data}: no such folder", hint="name a folder of labelled pictures")
     annotations = data / "annotations.json"
-    if _mode(annotations):
-        pictures = _read_coco(annotations)
-    else:
-        pictures = _read_class_folders(data, labels)
+    pictures = _read_coco(annotations) if _mode(annotations) else _read_class_folders(data, labels)
     if not pictures:
         folders = f" or folders named {', '.join(sorted(labels))}" if labels else ""
         raise DataError(

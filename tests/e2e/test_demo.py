@@ -8,7 +8,11 @@ from pathlib import Path
 import cv2
 import pytest
 
+from edge.cli import main
 from edge.contract.bundle import SYSTEM_MODELS, search_path
+from edge.demo import scene
+from edge.demo.recorder import Recorder
+from edge.errors import SourceError
 from tests.helpers.bundles import edit_manifest
 from tests.helpers.command import linesight, station_models
 
@@ -90,6 +94,76 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert done.returncode == 78
     assert len(done.stderr.splitlines()) == 1
     assert "/nope.mp4" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["demo.mp4", "demo.png"])
+def test_an_out_that_cannot_be_written_is_told_first(tmp_path: Path, name: str) -> None:
+    """A folder in the place of the video or the picture is one line and exit 2, nothing ran."""
+    (tmp_path / "out" / name).mkdir(parents=True)
+    done = linesight(
+        *("demo", "--source", "synthetic://blobs?frames=9", "--out", tmp_path / "out"),
+        *("--models", station_models(tmp_path)),
+    )
+    assert done.returncode == 2
+    assert name in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+
+
+def test_a_video_that_fails_on_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When the disk fails later, the station ends in good order: one line, exit 1, no figures."""
+
+    def full(self: Recorder, image: object) -> None:
+        raise SourceError("demo.mp4: cannot be written")
+
+    monkeypatch.setattr(Recorder, "_begin", full)
+    models, out = station_models(tmp_path), tmp_path / "out"
+    arguments = ["demo", "--source", "synthetic://blobs", "--models", models, "--out", out]
+    assert main([str(argument) for argument in arguments]) == 1
+    said = capsys.readouterr()
+    assert said.err == "linesight: demo.mp4: cannot be written\n"
+    assert "demo is offline" in said.out
+    assert "frames judged" not in said.out
+
+
+def test_a_camera_that_is_not_there(tmp_path: Path) -> None:
+    """--source 77 names the device and the remedy at once, with the exit code of `check`."""
+    done = linesight(
+        *("demo", "--source", "77", "--out", tmp_path / "out"),
+        *("--models", station_models(tmp_path)),
+        timeout_s=15,
+    )
+    assert done.returncode == 1
+    assert "/dev/video77" in done.stderr
+    assert "plug" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_the_portrait_a_source_is_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without scikit-image the one line names the extra, and --source in its place."""
+    monkeypatch.setattr(scene, "find_spec", lambda name: None)
+    models, out = station_models(tmp_path), tmp_path / "out"
+    assert main(["demo", "--models", str(models), "--out", str(out)]) == 69
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "linesight[demo]" in line
+    assert "--source" in line
+
+
+def test_json_on_standard_output_is_nothing_but_json(tmp_path: Path) -> None:
+    """With `--json -` the story goes to stderr, with the bundles' paths."""
+    models = station_models(tmp_path)
+    done = linesight(
+        *("demo", "--source", "synthetic://blobs?frames=60&mask_from=25", "--models", models),
+        *("--out", tmp_path / "out", "--json", "-"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["frames"] == 60
+    assert "demo is online" in done.stderr
+    assert f"models: {models / 'face_detector'}, {models / 'mask_classifier'}" in done.stderr
 
 
 @pytest.mark.skipif(not has_trained_models(), reason="models/face_detector is not trained yet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -11,9 +12,11 @@ from typing import Any
 import pytest
 
 from edge import config
+from edge.commands.config import EXAMPLE
 from edge.errors import ConfigError
 from edge.inbox import VERBS
 from edge.sinks.mqtt_settings import MqttSettings
+from tests.helpers.forbidden import forbid
 
 MINIMAL: dict[str, Any] = {
     "station": {"node": "door-1", "task": "face_mask"},
@@ -77,6 +80,19 @@ def test_all_mistakes_come_at_once_with_their_lines(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("key", ["a[b]", "[", "a\nb", "", "x.y", "a\u2028b"])
+def test_an_unknown_key_may_be_called_anything(key: str) -> None:
+    """Whatever an unknown key is called, it is named in one line, in the file and in a table."""
+    for tables in (
+        {**MINIMAL, key: 1},
+        changed("station", **{key: 1}),
+        changed("rule", **{key: 1}),
+    ):
+        (line,) = refusals(tables)
+        assert "unknown key" in line
+        assert json.dumps(key) in line
+
+
 def test_toml_error_names_the_line(tmp_path: Path) -> None:
     """A file that is not TOML is refused with tomllib's line and column."""
     with pytest.raises(ConfigError, match=r"not TOML: .*line 2"):
@@ -90,6 +106,29 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path, content: bytes) -> 
     path.write_bytes(content)
     with pytest.raises(ConfigError):
         config.load(path)
+
+
+def test_a_file_that_cannot_be_read_says_what_is_needed(tmp_path: Path) -> None:
+    """A folder as station.toml, and a password that is not there, come with a remedy."""
+    with pytest.raises(ConfigError, match=r"Is a directory \(name a station.toml"):
+        config.load(tmp_path)
+    with pytest.raises(ConfigError, match="No such file or directory; name a file"):
+        config.read_password(tmp_path / "nope")
+
+
+def test_a_credential_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A credentials folder that is closed to us is named, and no other place is taken."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    forbid(monkeypatch, tmp_path)
+    with pytest.raises(ConfigError, match=f"{tmp_path}/pw': Permission denied"):
+        config.read_password(Path("pw"))
+
+
+def test_the_example_says_how_an_alert_ends() -> None:
+    """`config example` tells of both ends: enough clear frames, or the person is lost."""
+    assert "as many are below this, or the person is lost" in EXAMPLE
 
 
 def test_missing_file_says_how_to_get_one(tmp_path: Path) -> None:

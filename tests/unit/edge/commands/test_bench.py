@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge.cli import main
 from edge.commands import bench
 from edge.commands.measure import BareLoop, ExactFaces, Judged, bare_fps, crops_of, run_station
 from edge.commands.targets import Loaded, bundles_of
 from edge.contract.bundle import load_bundle
+from edge.demo import scene
 from edge.demo.crowd import MOST, crowd
 from edge.errors import StageFailed
 from tests.helpers.bundles import BLOB_DETECTOR, TINT_CLASSIFIER
@@ -28,8 +30,6 @@ def test_report_of_a_station(
     tmp_path: Path, no_reference: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The JSON has the documented keys, and none that does not apply."""
-    from edge.cli import main
-
     report = tmp_path / "bench.json"
     models = station_models(tmp_path)
     arguments = ["bench", "face_mask", "--models", str(models), "--faces", "1,3"]
@@ -52,6 +52,50 @@ def test_report_of_a_bundle(tmp_path: Path) -> None:
     variants = load_bundle(BLOB_DETECTOR).manifest.variants
     assert set(figures["variants"]) == set(variants)
     assert set(figures["variants"]["float32"]["threads"]["1"]) == {"p50", "p95", "p99"}
+
+
+def test_one_variant_of_a_bundle_as_nothing_but_json() -> None:
+    """--variant measures that one alone; with `--json -` the table goes to stderr."""
+    done = linesight(
+        *("bench", BLOB_DETECTOR, "--variant", "int8", "--seconds", "0.05", "--json", "-")
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)["variants"]) == {"int8"}
+    assert f"blob_detector, {BLOB_DETECTOR}" in done.stderr
+    assert "p95" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        (("--variant", "bogus"), "no variant 'bogus', only float32"),
+        (("--json", "/nope/x.json"), "/nope/x.json"),
+        (("--models", "/nope"), "/nope"),
+    ],
+)
+@pytest.mark.parametrize("target", ["face_mask", BLOB_DETECTOR])
+def test_what_cannot_be_used_is_told_before_the_work(
+    tmp_path: Path, target: str | Path, extra: tuple[str, ...], says: str
+) -> None:
+    """A wrong argument is exit 2 and one line, and nothing was measured."""
+    done = linesight("bench", target, "--models", station_models(tmp_path), *extra)
+    assert done.returncode == 2
+    (line,) = (line for line in done.stderr.splitlines() if not line.startswith("bench: "))
+    assert says in line
+    assert "station.toml" not in line
+    assert "frames/s" not in done.stdout
+
+
+def test_without_the_portrait_the_remedy_is_one_of_bench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bench has no --source, so its hint does not name it; the extra it does."""
+    monkeypatch.setattr(scene, "find_spec", lambda name: None)
+    models = station_models(tmp_path)
+    assert main(["bench", "face_mask", "--models", str(models), "--seconds", "0.05"]) == 69
+    said = capsys.readouterr().err
+    assert "linesight[demo]" in said
+    assert "--source" not in said
 
 
 def test_the_classifier_sees_exactly_so_many_faces(tmp_path: Path) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from edge.cli import main
+from edge.commands import check
 from tests.helpers.broker import Broker, free_port
 from tests.helpers.bundles import edit_manifest
 from tests.helpers.command import linesight, station_models
+from tests.helpers.forbidden import forbid
 
 
 class Site:
@@ -163,3 +168,60 @@ def test_without_a_configuration_the_models_are_still_tried(tmp_path: Path) -> N
     assert done.returncode == 78
     assert len(wrong(done)) == 1
     assert "✓ model face_detector" in done.stdout
+
+
+def test_json_on_standard_output_is_nothing_but_json(site: Site) -> None:
+    """With `--json -` the lines for people go to stderr."""
+    done = site.check("--json", "-")
+    assert json.loads(done.stdout)["ok"] is False
+    assert "✓ camera c1" in done.stderr
+
+
+def test_forbidden_folders_do_not_end_the_check(
+    site: Site,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Models and state directory where one may not look are findings, and the broker comes too."""
+    site.check()
+    forbid(monkeypatch, tmp_path / "models")
+    forbid(monkeypatch, tmp_path / "state")
+    text = (tmp_path / "station.toml").read_text().replace("/state", "/state/inner")
+    (tmp_path / "station.toml").write_text(text)
+    assert main(["check", "--config", str(tmp_path / "station.toml")]) == 78
+    found = [line for line in capsys.readouterr().out.splitlines() if line.startswith("✗")]
+    assert [line.split(":")[0].removeprefix("✗ ") for line in found] == [
+        "model face_detector",
+        "model mask_classifier",
+        "state directory",
+        "broker",
+    ]
+    assert all("Permission denied" in line for line in found[:3])
+
+
+def test_what_nobody_foresaw_does_not_end_the_check(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An OSError that is none of ours is the finding of one thing; the next one is looked at."""
+
+    def broken() -> str:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "/lib/runtime.so")
+
+    site.check()
+    monkeypatch.setattr(check, "runtime_name", broken)
+    assert main(["check", "--config", str(site.folder / "station.toml")]) == 78
+    said = capsys.readouterr().out
+    assert "✗ runtime: /lib/runtime.so: Input/output error" in said
+    assert "✓ camera c1" in said
+
+
+def test_a_state_directory_that_cannot_exist(site: Site) -> None:
+    """A NUL in a path is a mistake of the configuration, not a folder that can be made."""
+    path = site.folder / "station.toml"
+    site.check()
+    path.write_text(path.read_text().replace("/state", "/st\\u0000ate"))
+    done = linesight("check", "--config", path)
+    assert "station.state_dir: a path has no NUL character" in done.stdout
+    assert "can be made" not in done.stdout
+    assert done.returncode == 78

@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.cli import main
 from edge.commands.eval import table
 from tests.helpers.bundles import TINT_CLASSIFIER
 from tests.helpers.command import linesight, station_models
+from tests.helpers.forbidden import forbid
 
 BLUE, RED = (230, 150, 60), (60, 60, 230)
 
@@ -51,28 +53,52 @@ def test_only_takes_a_list(crops: Path, tmp_path: Path) -> None:
 
 def test_a_station_needs_both_bundles(crops: Path, tmp_path: Path) -> None:
     """face_mask takes detector and classifier from --models."""
-    done = linesight("eval", "face_mask", "--data", crops, "--models", station_models(tmp_path))
+    models = station_models(tmp_path)
+    done = linesight("eval", "face_mask", "--data", crops, "--models", models)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[:2] == ["blob_detector 1 float32", "tint_classifier 1 float32"]
+    assert done.stdout.splitlines()[:2] == [
+        f"blob_detector 1 float32, {models / 'face_detector'}",
+        f"tint_classifier 1 float32, {models / 'mask_classifier'}",
+    ]
 
 
 @pytest.mark.parametrize(
     ("extra", "code", "says"),
     [
         (("--data", "/nope"), 78, "/nope"),
-        (("--variant", "int4"), 78, "int4"),
+        (("--variant", "int4"), 2, "only float32, int8 (or take auto)"),
         (("--json", "/nope/x.json"), 2, "/nope/x.json"),
+        (("--json", "/"), 2, "'/' cannot be written"),
+        (("--models", "/nope"), 2, "'/nope': No such file"),
+        (("--models", "/dev/null"), 2, "'/dev/null' is not a folder"),
+        (("--only", "/nope.txt"), 2, "No such file or directory (name a text file"),
     ],
 )
 def test_what_cannot_be_used_is_named(
     crops: Path, extra: tuple[str, ...], code: int, says: str
 ) -> None:
-    """Absent data, an absent variant and a report that cannot be written are one line each."""
+    """What cannot be used is one line with a remedy, and comes before the work, not after it."""
     done = linesight("eval", TINT_CLASSIFIER, "--data", crops, *extra)
     assert done.returncode == code
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("eval: ")]
-    assert len(lines) == 1
-    assert says in lines[0]
+    (line,) = done.stderr.splitlines()
+    assert says in line
+
+
+def test_json_on_standard_output_is_nothing_but_json(crops: Path) -> None:
+    """With `--json -` the table goes to stderr."""
+    done = linesight("eval", TINT_CLASSIFIER, "--data", crops, "--json", "-")
+    assert json.loads(done.stdout)["classification"]["accuracy"] == 0.75
+    assert "75.00 %" in done.stderr
+
+
+def test_a_bundle_in_a_forbidden_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where one may not look there may be a bundle: exit 78 with the path and the reason."""
+    forbid(monkeypatch, tmp_path / "locked")
+    target = tmp_path / "locked" / "bundle"
+    assert main(["eval", str(target), "--data", str(tmp_path)]) == 78
+    assert f"{target}: cannot be read: Permission denied" in capsys.readouterr().err
 
 
 def test_shares_are_percent_and_counts_are_counts() -> None:

@@ -27,6 +27,18 @@ def test_watch_reports_what_it_heard(tmp_path: Path) -> None:
     assert figures["malformed"] == 1
 
 
+def test_json_on_standard_output_is_nothing_but_json(tmp_path: Path) -> None:
+    """With `--json -` the lines go to stderr."""
+    with Broker(tmp_path) as broker, Subscriber(broker.port) as other:
+        other.publish("plant/n1/availability", b"online", retain=True)
+        done = linesight(
+            *("watch", "--port", str(broker.port), "--root", "plant"),
+            *("--seconds", "1", "--json", "-"),
+        )
+    assert json.loads(done.stdout)["stations"]["n1"]["online"] is True
+    assert "n1 is online" in done.stderr
+
+
 def test_watch_takes_the_broker_of_a_station(tmp_path: Path) -> None:
     """--config names broker and root, and not the station's client id."""
     path = tmp_path / "station.toml"

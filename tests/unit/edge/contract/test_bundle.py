@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from edge.contract.bundle import (
 from edge.contract.errors import BundleNotFound, HashMismatch, ManifestError, ModelError
 from edge.contract.manifest import Manifest
 from tests.helpers.bundles import BLOB_DETECTOR, TINT_CLASSIFIER, copy_bundle, edit_manifest
+from tests.helpers.forbidden import forbid
 
 
 def test_the_bytes_are_those_of_the_hash() -> None:
@@ -104,6 +106,17 @@ def test_what_is_not_found_names_all_places(tmp_path: Path, name: str) -> None:
         find_bundle(name, places)
     assert all(str(place) in caught.value.message for place in places)
     assert repr(name) in caught.value.message
+
+
+def test_a_folder_that_may_not_be_looked_into_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later folder is not taken in the place of one that is closed to us."""
+    shutil.copytree(BLOB_DETECTOR, tmp_path / "open" / "m")
+    forbid(monkeypatch, tmp_path / "closed")
+    with pytest.raises(ModelError, match=r"closed/m/manifest\.json: cannot be read: Permission"):
+        find_bundle("m", [tmp_path / "closed", tmp_path / "open"])
+    assert find_bundle("m", [tmp_path / "nope", tmp_path / "open"]).path.name == "m"
 
 
 def test_the_search_path_has_four_places(tmp_path: Path) -> None:

@@ -128,11 +128,31 @@ def test_recorder_without_frames_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_recorder_says_when_it_cannot_write(tmp_path: Path) -> None:
-    """A folder that is not there is named."""
+    """A folder that is not there is named; the station's thread sees no error, now or later."""
     recorder = Recorder(tmp_path / "nope", 10.0)
     of = frame()
-    with pytest.raises(SourceError, match="nope"):
+    for _ in range(2):
         recorder.observe(of, observed(of), (), ())
+    recorder.close()
+    assert isinstance(recorder.failure, SourceError)
+    assert "nope" in str(recorder.failure)
+    assert len(recorder.latencies_ms) == 1
+
+
+@pytest.mark.parametrize("name", ["demo.png", "demo.mp4"])
+def test_recorder_notices_at_the_end_what_is_not_there(tmp_path: Path, name: str) -> None:
+    """A picture that cannot be written, and a video that is gone or empty, are failures."""
+    recorder = Recorder(tmp_path, 10.0)
+    of = frame()
+    recorder.observe(of, observed(of), (), ())
+    assert recorder.failure is None
+    if name == "demo.png":
+        recorder.picture.mkdir()
+    else:
+        assert recorder.video is not None
+        recorder.video.unlink()
+    recorder.close()
+    assert name in str(recorder.failure)
 
 
 def shown(fleet: Fleet, width: int = 100) -> str:

@@ -44,3 +44,14 @@ def test_faces_without_a_state_are_left_out() -> None:
     """Where no face has a state that the model knows there is no section."""
     assert classification_figures([], LABELS) is None
     assert classification_figures([Verdict("face", "with_mask", "icy")], LABELS) is None
+
+
+def test_faces_from_nowhere_are_in_no_group() -> None:
+    """A face whose origin is not known counts, but not as a group of its own."""
+    nowhere = Verdict("with_mask", "with_mask", None)
+    figures = classification_figures([nowhere, Verdict("with_mask", "with_mask", "kag")], LABELS)
+    assert figures is not None
+    assert figures["by_group"] == {"kag": {"accuracy": 1.0, "n": 1}}
+    alone = classification_figures([nowhere], LABELS)
+    assert alone is not None
+    assert "by_group" not in alone

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from edge.errors import DataError
-from edge.evaluation.data import read_pictures
+from edge.evaluation.data import LabelledPicture, read_pictures
+from tests.helpers.forbidden import forbid
 
 LABELS = ("with_mask", "without_mask")
 
@@ -118,6 +119,15 @@ def test_json_that_is_none(tmp_path: Path) -> None:
         (("annotations", 0, "bbox"), None, "needs four numbers"),
         (("annotations", 0, "bbox"), [1, 2, 0, 4], "has no area"),
         (("annotations", 0, "bbox"), [1, 2, float("nan"), 4], "has no area"),
+        (("annotations", 0, "bbox"), [1, 2, 1e300, 4], "lies outside of every picture"),
+        (("annotations", 0, "bbox"), [-1e38, 2, 3, 4], "lies outside of every picture"),
+        (("annotations", 0, "bbox"), [10**400, 2, 3, 4], "needs four numbers"),
+        (("images", 1, "file_name"), "a\0.png", r"images\[1\]\.file_name: .* cannot be the name"),
+        (("images", 1, "file_name"), "\ud800.png", "cannot be the name"),
+        (("images", 1, "file_name"), "./kag_2.png", r"images\[1\]\.file_name: .* twice"),
+        (("images", 1, "id"), 7, r"images\[1\]\.id: 7 stands there twice"),
+        (("categories", 1, "id"), 1, r"categories\[1\]\.id: 1 stands there twice"),
+        (("images", 0, "width"), None, r"images\[0\]\.width: needs int, has None"),
     ],
 )
 def test_broken_annotations_are_named(
@@ -131,6 +141,35 @@ def test_broken_annotations_are_named(
     place[path[-1]] = value
     with pytest.raises(DataError, match=named):
         read_pictures(_coco(tmp_path, table), LABELS)
+
+
+def test_a_name_without_underscore_has_no_group() -> None:
+    """A file's own name is not where it came from."""
+    names = {"kag_2.png": "kag", "photo.png": None}
+    for name, group in names.items():
+        assert LabelledPicture(name, Path(name), None, ("with_mask",)).group == group
+
+
+def test_forbidden_folders_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data that may not be looked at is a DataError with the path and the reason."""
+    forbid(monkeypatch, tmp_path)
+    for data in (tmp_path, tmp_path / "inner"):
+        with pytest.raises(DataError, match=rf"{data}.*: cannot be read: Permission denied"):
+            read_pictures(data, LABELS)
+
+
+def test_a_class_folder_that_cannot_be_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A class folder without the right to list it is a DataError."""
+    (tmp_path / "with_mask").mkdir()
+
+    def refuse(self: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match="with_mask: cannot be read: Permission denied"):
+        read_pictures(tmp_path, LABELS)
 
 
 def test_a_table_that_is_none(tmp_path: Path) -> None:

@@ -1,0 +1,234 @@
+"""The shipped models are what they are said to be: on the held-back pictures, and by their papers.
+
+The thresholds are those that were set for the models, not what they happen to reach.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converter.recipe import load_recipe
+from converter.training.split import split_boxes, split_crops
+from edge.contract.bundle import Bundle, load_bundle
+from edge.contract.errors import GoldenMismatch
+from edge.contract.golden import check_golden
+from edge.engines import open_engine
+from edge.evaluation import evaluate
+from edge.tasks import ClassificationTask, DetectionTask
+from tests.helpers.bundles import edit_manifest
+from tests.helpers.data import data_dir
+
+MODELS = Path(__file__).parents[2] / "models"
+DETECTOR, CLASSIFIER = MODELS / "face_detector", MODELS / "mask_classifier"
+
+RECALL, PRECISION, ACCURACY = 0.55, 0.90, 0.93
+BUDGET = 0.01
+"""What int8 may lose against float32, and a variant against the Keras model."""
+ENOUGH = 300
+"""Held-back pictures or faces, below which a figure says little."""
+
+Names = frozenset[str]
+Figures = Mapping[str, Any]
+
+
+@pytest.fixture(scope="module")
+def data() -> Path:
+    """The folder with the labelled pictures."""
+    return data_dir("face_mask")
+
+
+@pytest.fixture(scope="module")
+def photos(data: Path) -> Names:
+    """The group photos that neither training nor calibration of the detector has seen."""
+    training = load_recipe(DETECTOR / "recipe.toml").recipe.training
+    assert training is not None
+    split = split_boxes(data, fraction=training.picture_fraction, seed=training.seed)
+    return frozenset(path.relative_to(data).as_posix() for path in split.validation)
+
+
+@pytest.fixture(scope="module")
+def crops(data: Path) -> Names:
+    """The face crops that neither training nor calibration of the classifier has seen."""
+    training = load_recipe(CLASSIFIER / "recipe.toml").recipe.training
+    assert training is not None
+    split = split_crops(data, fraction=training.crop_fraction, seed=training.seed)
+    return frozenset(path.relative_to(data).as_posix() for path in split.validation)
+
+
+@pytest.fixture(scope="module")
+def detection(data: Path, photos: Names) -> Callable[[str], Figures]:
+    """Variant → the detector's figures on the held-back photos; each is measured once."""
+    return cache(lambda variant: detection_figures(load_bundle(DETECTOR), variant, data, photos))
+
+
+@pytest.fixture(scope="module")
+def classification(data: Path, crops: Names) -> Callable[[str], Figures]:
+    """Variant → the classifier's figures on the held-back crops; each is measured once."""
+    return cache(
+        lambda variant: classification_figures(load_bundle(CLASSIFIER), variant, data, crops)
+    )
+
+
+def detection_figures(bundle: Bundle, variant: str, data: Path, only: Names) -> Figures:
+    """What ``linesight eval`` says of a detector."""
+    with closing(DetectionTask(bundle.manifest, open_engine(bundle, variant))) as task:
+        figures: Figures = evaluate(data / "boxes", detector=task, only=only)["detection"]
+    return figures
+
+
+def classification_figures(bundle: Bundle, variant: str, data: Path, only: Names) -> Figures:
+    """What ``linesight eval`` says of a classifier."""
+    with closing(ClassificationTask(bundle.manifest, open_engine(bundle, variant))) as task:
+        figures: Figures = evaluate(data / "crops", classifier=task, only=only)["classification"]
+    return figures
+
+
+def edited(tmp_path: Path, which: Path, change: Callable[[dict[str, Any]], object]) -> Bundle:
+    """A copy of a shipped bundle with another manifest."""
+    copy = Path(shutil.copytree(which, tmp_path / which.name))
+    edit_manifest(copy, change)
+    return load_bundle(copy)
+
+
+def some(names: Names) -> Names:
+    """Every fifth one: enough to see that something is badly wrong."""
+    return frozenset(sorted(names)[::5])
+
+
+def reaches_detection(figures: Figures) -> bool:
+    """Are recall and precision at the manifest's threshold what they must be?"""
+    return bool(figures["recall"] >= RECALL and figures["precision"] >= PRECISION)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("variant", ["float32", "int8"])
+def test_detector_finds_faces(
+    detection: Callable[[str], Figures], photos: Names, variant: str
+) -> None:
+    """Recall ≥ 0.55 at precision ≥ 0.90, at the shipped threshold, on all held-back photos."""
+    figures = detection(variant)
+    assert figures["images"] == len(photos) >= ENOUGH
+    assert reaches_detection(figures), figures
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("threshold", [0.05, 0.9])
+def test_a_wrong_threshold_is_caught(
+    tmp_path: Path, data: Path, photos: Names, threshold: float
+) -> None:
+    """The twin: nearly every guess, or only the surest ones, fails the same check."""
+    bundle = edited(tmp_path, DETECTOR, lambda m: m["decode"].update(threshold=threshold))
+    figures = detection_figures(bundle, "float32", data, some(photos))
+    assert not reaches_detection(figures), figures
+    assert (figures["recall"] < RECALL) == (threshold == 0.9)
+
+
+@pytest.mark.data
+def test_int8_detector_keeps_the_precision_of_ranking(
+    detection: Callable[[str], Figures],
+) -> None:
+    """Average precision of int8 is within a point of float32's, and both are what the gate says."""
+    exact, quantized = detection("float32")["ap"], detection("int8")["ap"]
+    assert abs(quantized - exact) <= BUDGET
+    for variant, gate in gates(load_bundle(DETECTOR)).items():
+        if variant in ("float32", "int8"):
+            assert detection(variant)["ap"] == pytest.approx(gate.value, abs=0.003), variant
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("variant", ["float32", "int8"])
+def test_classifier_judges_faces(
+    classification: Callable[[str], Figures], crops: Names, variant: str
+) -> None:
+    """Accuracy ≥ 0.93 on all held-back crops."""
+    figures = classification(variant)
+    confusion = figures["confusion"]
+    assert sum(sum(row.values()) for row in confusion.values()) == len(crops) >= ENOUGH
+    assert figures["accuracy"] >= ACCURACY, figures
+
+
+@pytest.mark.data
+def test_int8_classifier_keeps_the_accuracy(classification: Callable[[str], Figures]) -> None:
+    """Accuracy of int8 is within a point of float32's."""
+    exact, quantized = classification("float32"), classification("int8")
+    assert abs(quantized["accuracy"] - exact["accuracy"]) <= BUDGET
+
+
+@pytest.mark.data
+def test_red_for_blue_is_caught(tmp_path: Path, data: Path, crops: Names) -> None:
+    """The twin: the classifier misses its accuracy when its manifest names the other color order;
+    its golden vectors say so without any data.
+    """
+    bundle = edited(tmp_path, CLASSIFIER, lambda m: m["input"].update(color="BGR"))
+    figures = classification_figures(bundle, "float32", data, some(crops))
+    assert figures["accuracy"] < ACCURACY, figures
+    with (
+        closing(open_engine(bundle, "float32")) as engine,
+        pytest.raises(GoldenMismatch, match="mask_classifier"),
+    ):
+        check_golden(bundle, "float32", engine.infer)
+
+
+def gates(bundle: Bundle) -> dict[str, Any]:
+    """The gate of each variant; a shipped one has been through it."""
+    found: dict[str, Any] = {
+        name: variant.gate for name, variant in bundle.manifest.variants.items()
+    }
+    assert None not in found.values(), found
+    return found
+
+
+@pytest.mark.parametrize("path", [DETECTOR, CLASSIFIER], ids=lambda path: path.name)
+def test_shipped_variants_have_passed_their_gate(path: Path) -> None:
+    """float32, float16 and int8 are there, each within a point of Keras on at least 300 items."""
+    found = gates(load_bundle(path))
+    assert {"float32", "float16", "int8"} <= set(found)
+    for name, gate in found.items():
+        assert abs(gate.value - gate.float_) <= BUDGET, (name, gate)
+        assert gate.n >= ENOUGH, (name, gate)
+    assert {gate.metric for gate in found.values()} == {
+        "ap" if path == DETECTOR else "accuracy",
+    }
+    if path == CLASSIFIER:
+        assert min(gate.value for gate in found.values()) >= ACCURACY
+
+
+@pytest.mark.parametrize("path", [DETECTOR, CLASSIFIER], ids=lambda path: path.name)
+def test_shipped_variants_compute_here_what_they_did_there(path: Path) -> None:
+    """The golden vectors of every shipped variant pass on this machine."""
+    bundle = load_bundle(path)
+    for variant in bundle.manifest.variants:
+        with closing(open_engine(bundle, variant)) as engine:
+            assert check_golden(bundle, variant, engine.infer).images >= 4, variant
+
+
+def missing_from_card(card: str, bundle: Bundle) -> list[str]:
+    """Which figures of the manifest CARD.md does not name."""
+    manifest = bundle.manifest
+    wanted = [f"# {manifest.name} {manifest.version}", manifest.provenance.keras_sha256]
+    for name, variant in manifest.variants.items():
+        gate = gates(bundle)[name]
+        loss = f"{gate.value - gate.float_:+.4f}".replace("-0.0000", "+0.0000")
+        wanted += [
+            f"| Keras |  | {gate.float_:.4f} |",
+            f"| {name} | {variant.bytes:,} | {gate.value:.4f} | {loss} |",
+            f"{gate.metric} over {gate.n} held-back",
+        ]
+    text = card.replace("-0.0000", "+0.0000")
+    return [line for line in wanted if line not in text]
+
+
+@pytest.mark.parametrize("path", [DETECTOR, CLASSIFIER], ids=lambda path: path.name)
+def test_the_card_names_the_figures_of_the_manifest(path: Path, tmp_path: Path) -> None:
+    """Name, version, bytes and gate of each variant stand in CARD.md; others would be missed."""
+    card = (path / "CARD.md").read_text(encoding="utf-8")
+    assert missing_from_card(card, load_bundle(path)) == []
+    other = edited(tmp_path, path, lambda m: m["variants"]["int8"]["gate"].update(value=0.123, n=5))
+    assert len(missing_from_card(card, other)) == 2
