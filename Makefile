@@ -28,7 +28,7 @@ $(VENV)/.test: $(DEPS) tools/install.sh
 	@touch $(VENV)/.demo $@
 
 $(VENV)-numpy1/.test: $(DEPS) tools/install.sh
-	$(INSTALL) "$(VENV)-numpy1" edge,dev "numpy<2" "opencv-python-headless<5"
+	$(INSTALL) "$(VENV)-numpy1" edge,demo,dev "numpy<2" "opencv-python-headless<5"
 	@touch $@
 
 test: $(VENV)/.test test-numpy1
