@@ -7,7 +7,7 @@ VENV   ?= .venv
 SOURCE ?=
 DEMO   ?= demo-out
 BIN    := $(VENV)/bin
-DEPS   := pyproject.toml $(wildcard constraints/*.txt)
+DEPS   := Makefile pyproject.toml $(wildcard constraints/*.txt)
 INSTALL = tools/install.sh "$(PYTHON)"
 
 # `make test` installs what its tests need, so a test that misses it has to fail.
