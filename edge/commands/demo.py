@@ -16,6 +16,7 @@ from edge import app
 from edge.commands.options import (
     add_json,
     add_models,
+    check_report,
     positive,
     quiet_service,
     text_stream,
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="DIR", type=Path, default=Path("demo-out"), help="default: %(default)s"
     )
     add_models(parser)
-    add_json(parser)
+    add_json(parser, parse_time=False)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     With the default picture an alert must open and close; with one's own source a frame must come.
     """
     _make_folder(args.out)
+    check_report(args.json)
     out = text_stream(args.json)
     bundles = bundles_of(args.station, args.models)
     out.write(f"models: {', '.join(str(bundle.path) for bundle in bundles)}\n")

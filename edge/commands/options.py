@@ -36,14 +36,33 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """``--json FILE``, looked at before the work begins: a report must not be lost at the end."""
+def add_json(parser: argparse.ArgumentParser, *, parse_time: bool = True) -> None:
+    """``--json FILE``, looked at before the work begins: a report must not be lost at the end.
+
+    A verb that first makes the folder that the report may lie in says ``parse_time=False`` and
+    calls :func:`check_report` after that.
+    """
     parser.add_argument(
         "--json",
         metavar="FILE",
-        type=_report_file,
+        type=_report_file if parse_time else str,
         help="write the report as JSON; - is standard output, all other text then goes to stderr",
     )
+
+
+def check_report(name: str | None) -> None:
+    """Look whether the report of ``--json`` can be written.
+
+    Raises
+    ------
+    UsageError
+        It cannot.
+    """
+    if name is not None:
+        try:
+            _report_file(name)
+        except argparse.ArgumentTypeError as error:
+            raise UsageError(f"--json {error}") from error
 
 
 def text_stream(json_name: str | None) -> TextIO:

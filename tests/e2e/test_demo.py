@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -49,6 +51,48 @@ def test_a_source_of_ones_own(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert "demo is online" in lines
     assert lines.index("demo is online") < lines.index("demo is offline")
+
+
+def test_the_report_may_lie_in_the_folder_that_the_demo_makes(tmp_path: Path) -> None:
+    """`--json out/demo.json` works when `out` is not there yet, as `make demo` calls it."""
+    out = tmp_path / "not" / "yet"
+    done = linesight(
+        *("demo", "--source", "synthetic://black?frames=10", "--out", out),
+        *("--models", station_models(tmp_path), "--json", out / "demo.json"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((out / "demo.json").read_text())["frames"] == 10
+
+
+def test_a_report_that_cannot_be_written_is_said_first(tmp_path: Path) -> None:
+    """A `--json` in no folder ends the demo with 2 before a frame is shown."""
+    done = linesight(
+        *("demo", "--source", "synthetic://black?frames=10", "--out", tmp_path / "out"),
+        *("--models", station_models(tmp_path), "--json", tmp_path / "nope" / "demo.json"),
+    )
+    assert done.returncode == 2
+    assert "demo is online" not in done.stdout
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.timeout(300)
+def test_make_demo(tmp_path: Path) -> None:
+    """`make demo` ends by itself with exit 0, an alert opened and closed, and its files written."""
+    root = Path(__file__).parents[2]
+    environment = Path(sys.executable).parents[1]
+    (environment / ".demo").touch()  # the environment of these tests is an installed one
+    run = subprocess.run(
+        ["make", "demo", f"VENV={environment}", f"DEMO={tmp_path / 'demo'}"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    figures = json.loads((tmp_path / "demo" / "demo.json").read_text())
+    assert figures["alerts_opened"] >= 1
+    assert figures["alerts_closed"] >= 1
+    assert (tmp_path / "demo" / "demo.png").exists()
 
 
 def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path) -> None:
