@@ -135,7 +135,7 @@ def _until(
         if end is None and seconds is not None:
             end = time.monotonic() + seconds
         try:
-            time.sleep(wait_s)
+            time.sleep(wait_s)  # between two looks at the station, which works meanwhile
         except KeyboardInterrupt:
             return True
         tick()

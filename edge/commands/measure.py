@@ -183,12 +183,12 @@ def run_station(
 
     def quit_within(wait_s: float) -> bool:
         nonlocal end
-        time.sleep(min(wait_s, 0.05))
+        time.sleep(min(wait_s, 0.05))  # the station works; only its end is waited for
         if end is None and len(judged.at_ns) > WARM_UP:
             end = time.monotonic() + seconds
         return end is not None and time.monotonic() >= end
 
-    with open(os.devnull, "w", encoding="utf-8") as nothing:  # noqa: PTH123
+    with Path(os.devnull).open("w", encoding="utf-8") as nothing:
         station = app.build(
             config,
             observer=judged.observe,

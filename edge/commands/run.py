@@ -129,6 +129,7 @@ class Signals:
     ) -> None:
         signal.set_wakeup_fd(-1)
         for number, handler in self._before.items():
+            # What signal.signal returned it takes back, which its stub does not say.
             signal.signal(number, handler)  # type: ignore[arg-type]
         self._reader.close()
         self._writer.close()

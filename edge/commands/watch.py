@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         out = text_stream(args.json)
         with contextlib.suppress(KeyboardInterrupt), Screen(subscriber, title, out) as screen:
             while end is None or time.monotonic() < end:
-                time.sleep(TICK_S)
+                time.sleep(TICK_S)  # until the screen is drawn again; Ctrl-C ends it
                 screen.tick()
         write_json(args.json, fleet_report(subscriber.fleet, root))
     return 0

@@ -140,6 +140,7 @@ def _alert(fleet: Fleet, alert: AlertPayload) -> Fleet:
     )
 
 
+# Fields by keyword, which mypy cannot check through ``replace``; a wrong name fails at once.
 def _station(fleet: Fleet, node: str, **changes: object) -> Fleet:
     station = fleet.stations.get(node, StationView())
     changed = replace(station, **changes)  # type: ignore[arg-type]

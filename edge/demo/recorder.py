@@ -127,6 +127,7 @@ class Recorder:
         self._last_ns = captured_ns
         size = image.shape[1::-1]
         if size != self._size:  # the camera changed its size: the video cannot
+            # OpenCV's stub forgets that uint8 stays uint8.
             image = cv2.resize(image, self._size)  # type: ignore[assignment]
         due = round((captured_ns - self._first_ns) / 1e9 * self._fps) + 1
         while self._written < due:
@@ -137,6 +138,7 @@ class Recorder:
         self._size = (image.shape[1], image.shape[0])
         for name, codec in VIDEOS:
             self.video = self._folder / name
+            # Not in OpenCV's stubs.
             fourcc = cv2.VideoWriter_fourcc(*codec)  # type: ignore[attr-defined]
             self._writer = cv2.VideoWriter(str(self.video), fourcc, self._fps, self._size)
             if self._writer.isOpened():
