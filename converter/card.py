@@ -6,17 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from converter.parity import Score, TensorError
+from converter.keras_model import ModelFacts
+from converter.measure import Measured
+from converter.parity import Score
 from converter.recipe import Recipe
 from edge.contract.manifest import Manifest
-
-
-@dataclass(frozen=True, slots=True)
-class VariantFacts:
-    """What was measured on one variant."""
-
-    score: Score
-    errors: Mapping[str, TensorError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +19,8 @@ class Facts:
 
     Parameters
     ----------
-    parameters
-        Weights of the network.
+    model
+        What was read of the Keras file.
     calibration, held_back
         How many tensors int8 was calibrated with, and how many items the gates saw.
     baseline
@@ -39,11 +33,11 @@ class Facts:
         ``metrics.json`` of the training, empty when there is none.
     """
 
-    parameters: int
+    model: ModelFacts
     calibration: int
     held_back: int
     baseline: Score
-    variants: Mapping[str, VariantFacts]
+    variants: Mapping[str, Measured]
     skipped: Sequence[str]
     training: Mapping[str, Any]
 
@@ -70,20 +64,25 @@ def _head(recipe: Recipe, manifest: Manifest, facts: Facts) -> Iterator[str]:
     yield f"- Task: {recipe.task}; labels: {', '.join(recipe.labels)}."
     yield (
         f"- Input: {spec.height} × {spec.width} px (height × width), {spec.color}, "
-        f"{spec.resize.mode}; {facts.parameters:,} parameters."
+        f"{spec.resize.mode}; {facts.model.parameters:,} parameters."
     )
+    trained = "; trained by `linesight-convert train recipe.toml --data DIR`"
     yield (
         f"- Made by `linesight-convert convert recipe.toml --keras FILE --data DIR` on "
-        f"{manifest.provenance.created}; "
-        f"trained by `linesight-convert train recipe.toml --data DIR`."
+        f"{manifest.provenance.created}{trained if recipe.training else ''}."
     )
-    yield f"- Keras file: sha256 `{manifest.provenance.keras_sha256}`."
+    yield f"- {facts.model.format}, sha256 `{manifest.provenance.keras_sha256}`."
     yield from ("", "## Data", "", recipe.card.data.strip(), "")
+    split = (
+        "Calibration and judgement take their pictures from different folders."
+        if recipe.gate.sources
+        else "The split is by whole groups of near-twin pictures."
+    )
     yield (
-        f"The split is by whole groups of near-twin pictures. int8 is calibrated with "
-        f"{facts.calibration} items of the training side (sha256 "
-        f"`{manifest.provenance.data_sha256}`); every figure below is measured on the held-back "
-        f"side, {facts.held_back} items, from which neither training nor calibration has learned."
+        f"{split} The integer variants are calibrated with {facts.calibration} items (sha256 "
+        f"`{manifest.provenance.data_sha256}`); every figure below is measured on the "
+        f"{facts.held_back} items that are held back, of which the calibration has seen none"
+        f"{', nor the training' if recipe.training else ''}."
     )
     if facts.training:
         yield "The training chose its best epoch on this side, which flatters the figures a little."
@@ -93,10 +92,10 @@ def _head(recipe: Recipe, manifest: Manifest, facts: Facts) -> Iterator[str]:
 def _variants(recipe: Recipe, manifest: Manifest, facts: Facts) -> Iterator[str]:
     metric = recipe.gate.metric
     details = list(_details(facts.baseline))
-    head = ["variant", "bytes", metric, "against Keras", *details, "largest error"]
+    head = ["variant", "bytes", metric, "against Keras", "alike", *details, "largest error"]
     yield from ("## Variants", "", _row(head), "|---|" + "---:|" * (len(head) - 2) + "---|")
     values = _details(facts.baseline).values()
-    yield _row(["Keras", "", f"{facts.baseline.value:.4f}", "", *values, ""])
+    yield _row(["Keras", "", f"{facts.baseline.value:.4f}", "", "", *values, ""])
     for name, variant in manifest.variants.items():
         found = facts.variants[name]
         errors = (
@@ -105,15 +104,21 @@ def _variants(recipe: Recipe, manifest: Manifest, facts: Facts) -> Iterator[str]
         )
         lost = signed(found.score.value - facts.baseline.value)
         values = _details(found.score).values()
-        cells = [name, f"{variant.bytes:,}", f"{found.score.value:.4f}", lost, *values]
+        alike = f"{100 * found.agreed:.2f} %"
+        cells = [name, f"{variant.bytes:,}", f"{found.score.value:.4f}", lost, alike, *values]
         yield _row([*cells, ", ".join(errors)])
     yield ""
     yield (
         f"{metric} over {facts.baseline.n} held-back "
-        f"{'pictures' if recipe.task == 'detection' else 'faces'}, by the same code as "
-        f"`linesight eval`; a variant may lose {recipe.gate.budget:g}. The largest error is that "
-        f"of one output value, beside the span of values that Keras gives."
+        f"{'items' if recipe.task == 'classification' else 'pictures'}, by the same code as "
+        f"`linesight eval`; a variant may lose {recipe.gate.budget:g}. Alike: the share of "
+        f"{len(facts.baseline.decisions)} items on which it decides as Keras does. The largest "
+        f"error is that of one output value, beside the span of values that Keras gives."
     )
+    for found in facts.variants.values():
+        if found.float_layers:
+            layers = ", ".join(found.float_layers)
+            yield f"In {found.made.variant} these layers stay in float: {layers}."
     yield from (f"Left out: {line}." for line in facts.skipped)
 
 

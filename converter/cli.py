@@ -7,15 +7,21 @@ there, 78 recipe, data or model, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from converter.say import Say
 from edge import __version__
 from edge.errors import ExtraAbsent, LineSightError, UsageError
+
+if TYPE_CHECKING:
+    from converter.process import Limits
 
 _ENVIRONMENT: Mapping[str, str] = {
     # Read when the libraries are loaded, so they must stand before any verb is imported.
@@ -25,7 +31,9 @@ _ENVIRONMENT: Mapping[str, str] = {
     "OPENCV_IO_MAX_IMAGE_PIXELS": "16777216",
 }
 
-_PACKAGES = frozenset({"ai_edge_litert", "cv2", "h5py", "keras", "numpy", "pydantic", "tensorflow"})
+_PACKAGES = frozenset(
+    {"ai_edge_litert", "cv2", "h5py", "keras", "matplotlib", "numpy", "pydantic", "tensorflow"}
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -68,8 +76,24 @@ def _parser() -> argparse.ArgumentParser:
     common = _Parser(add_help=False)
     common.add_argument("-v", "--verbose", action="count", default=0, help="say more (-vv: all)")
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    common.add_argument("recipe", type=Path, metavar="RECIPE", help="a model's recipe.toml")
-    common.add_argument("--data", type=Path, metavar="DIR", help="the labelled pictures")
+    limits = _Parser(add_help=False)
+    limits.add_argument(
+        "--weights", type=Path, metavar="FILE", help="of a network that is a JSON file"
+    )
+    limits.add_argument(
+        "--memory",
+        type=float,
+        default=4.0,
+        metavar="GIB",
+        help="most memory of the process that loads the model (default: %(default)g)",
+    )
+    limits.add_argument(
+        "--timeout",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="most time of one step of that process (default: %(default)g)",
+    )
     parser = _Parser(
         prog="linesight-convert",
         description="Trains Keras models and turns them into bundles for LineSight.",
@@ -77,16 +101,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"linesight {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
 
-    text = "train the network that a recipe describes"
-    train = verbs.add_parser("train", help=text, description=text, parents=[common])
+    def verb(
+        name: str, text: str, run: Callable[[argparse.Namespace], int], *parents: _Parser
+    ) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=text, description=text, parents=[common, *parents])
+        added.set_defaults(run=run)
+        return added
+
+    train = verb("train", "train the network that a recipe describes", _train)
+    _add_recipe(train)
     train.add_argument(
         "--out", type=Path, metavar="DIR", help="where model.keras goes (default: build/NAME)"
     )
     train.add_argument("--resume", action="store_true", help="go on from where it was interrupted")
-    train.set_defaults(run=_train)
 
-    text = "turn a trained Keras model into a bundle"
-    convert = verbs.add_parser("convert", help=text, description=text, parents=[common])
+    convert = verb("convert", "turn a trained Keras model into a bundle", _convert, limits)
+    _add_recipe(convert)
     convert.add_argument(
         "--keras", type=Path, metavar="FILE", help="the model (default: build/NAME/model.keras)"
     )
@@ -94,12 +124,35 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="DIR", help="the bundle (default: the recipe's folder)"
     )
     convert.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="what was measured, to look at (default: build/NAME/report.html)",
+    )
+    convert.add_argument(
         "--skip-failed",
         action="store_true",
         help="leave out a variant that misses its gate, instead of writing nothing",
     )
-    convert.set_defaults(run=_convert)
+
+    again = verb("verify", "repeat a bundle's gate on this machine", _verify)
+    again.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle's folder")
+    again.add_argument("--data", type=Path, metavar="DIR", help="the labelled pictures")
+    again.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+
+    inspect = verb("inspect", "explain a .tflite file or a Keras model", _inspect, limits)
+    inspect.add_argument("model", type=Path, metavar="FILE", help=".tflite, or a Keras model")
+    inspect.add_argument("--json", type=Path, metavar="FILE", help="write the facts there")
+
+    init = verb("init", "write a commented recipe for a Keras model", _init, limits)
+    init.add_argument("model", type=Path, metavar="MODEL", help="the Keras model")
+    init.add_argument("--out", type=Path, metavar="FILE", help="the recipe (default: recipe.toml)")
     return parser
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="a model's recipe.toml")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the labelled pictures")
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -118,8 +171,8 @@ def _train(args: argparse.Namespace) -> int:
     check_data(recipe, data)
     out = args.out or Path("build", recipe.name)
     out.mkdir(parents=True, exist_ok=True)
-    model = train(recipe.training, data, out, resume=args.resume, progress=_say)
-    _say(f"wrote {model}")
+    model = train(recipe.training, data, out, resume=args.resume, progress=_say())
+    _say()(f"wrote {model}")
     return 0
 
 
@@ -128,13 +181,67 @@ def _convert(args: argparse.Namespace) -> int:
 
     file = load_recipe(args.recipe)
     data = _data(args, "int8 learns its ranges from them and every variant is judged on them")
-    from converter.bundle import make_bundle
+    from converter.extra import check_extra
+
+    check_extra("tensorflow", "keras", "h5py", "matplotlib")
+    from converter.bundle import check_outcome, write_bundle
+    from converter.conversion import Request, run
+    from converter.folder import check_target
+    from converter.report import write_report
 
     out = args.out or args.recipe.absolute().parent
-    keras = args.keras or Path("build", file.recipe.name, "model.keras")
-    manifest = make_bundle(file, keras, data, out, skip_failed=args.skip_failed, say=_say)
-    _say(f"wrote {out}: {', '.join(manifest.variants)}")
+    check_target(out)
+    name = file.recipe.name
+    keras = args.keras or Path("build", name, "model.keras")
+    say = _say()
+    outcome = run(Request(file, keras, data, args.weights, _limits(args)), say)
+    report = args.report or Path("build", name, "report.html")
+    write_report(outcome, report)
+    say(f"wrote {report}")
+    check_outcome(outcome, skip_failed=args.skip_failed)
+    for failure in outcome.failures.values():
+        say(f"warning: left out: {failure.message}")
+    manifest = write_bundle(outcome, out)
+    say(f"wrote {out}: {', '.join(manifest.variants)}")
     return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    data = _data(args, "every variant is judged on them")
+    from converter.verify import check_verification, verify
+
+    verification = verify(args.bundle, data, _say())
+    _write_json(args.json, verification.to_json())
+    check_verification(verification)
+    _say()(f"{args.bundle}: every variant holds its gate")
+    return 0
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    from converter.inspection import inspect
+
+    facts = inspect(args.model, weights=args.weights, limits=_limits(args))
+    sys.stdout.write("".join(f"{line}\n" for line in facts.lines()))
+    _write_json(args.json, facts.to_json())
+    return 0
+
+
+def _init(args: argparse.Namespace) -> int:
+    from converter.starter import write_recipe
+
+    out = args.out or Path("recipe.toml")
+    write_recipe(args.model, out, weights=args.weights, limits=_limits(args))
+    _say()(f"wrote {out}: read it, mend what is marked, then `linesight-convert convert {out}`")
+    return 0
+
+
+def _limits(args: argparse.Namespace) -> Limits:
+    from converter.process import Limits
+
+    for name in ("memory", "timeout"):
+        if not 0 < getattr(args, name) < math.inf:
+            raise UsageError(f"--{name}: needs a number above 0, not {getattr(args, name):g}")
+    return Limits(memory_bytes=int(args.memory * 2**30), seconds=args.timeout)
 
 
 def _data(args: argparse.Namespace, why: str) -> Path:
@@ -143,9 +250,13 @@ def _data(args: argparse.Namespace, why: str) -> Path:
     return Path(args.data)
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+def _say() -> Say:
+    return Say(sys.stdout)
+
+
+def _write_json(path: Path | None, facts: Mapping[str, Any]) -> None:
+    if path is not None:
+        path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 def _report(error: Exception) -> int:

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from pydantic import ValidationError
 
-from converter.keras_model import KerasEngine
+from converter.baseline import KerasEngine
 from converter.recipe import RecipeFile
 from converter.tflite import ModelFile
 from edge import __version__
@@ -22,6 +22,11 @@ FLOAT_TOLERANCE = 1e-3
 
 INTEGER_TOLERANCE = 1.0
 """Steps by which an integer output may differ."""
+
+REQUANTIZED_TOLERANCE = 0.02
+"""As ``FLOAT_TOLERANCE``, for float outputs of a network that works in integers inside: one step of
+int8 more or less, at the last layer, is 1/255 of its range, and a few layers may each add one.
+"""
 
 _PACKAGES = (
     "tensorflow-cpu",
@@ -54,6 +59,11 @@ class Draft:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
+    @property
+    def created(self) -> str:
+        """When this conversion began, UTC, ISO 8601."""
+        return self._provenance.created
+
     def of(self, files: Sequence[ModelFile], gates: Mapping[str, Gate]) -> Manifest:
         """The manifest of these files; a variant that has not passed its gate yet says n = 1.
 
@@ -85,11 +95,8 @@ class Draft:
         ManifestError
             As in :meth:`of`.
         """
-        spec = {
-            self._recipe.input.name: TensorSpec(
-                dtype="float32", shape=self._recipe.input_spec.shape
-            )
-        }
+        shape = self._recipe.input_spec.shape
+        spec = {self._recipe.input.name: TensorSpec(dtype="float32", shape=shape)}
         gate = Gate(metric=self._recipe.gate.metric, float_=0.0, value=0.0, n=1)
         sha256 = engine.model.sha256
         return self._of(
@@ -111,7 +118,7 @@ class Draft:
             bytes=size,
             inputs=inputs,
             outputs=outputs,
-            golden_tolerance=INTEGER_TOLERANCE if name == "int8" else FLOAT_TOLERANCE,
+            golden_tolerance=_tolerance(name, outputs),
             gate=gate,
         )
 
@@ -137,6 +144,14 @@ class Draft:
                 f"{recipe.name}: the model is not what the recipe promises: {reason}",
                 hint="set labels, outputs and decode of the recipe to those of the training",
             ) from error
+
+
+def _tolerance(variant: str, outputs: Mapping[str, TensorSpec]) -> float:
+    if variant in ("float32", "float16"):
+        return FLOAT_TOLERANCE
+    if all(spec.dtype != "float32" for spec in outputs.values()):
+        return INTEGER_TOLERANCE
+    return REQUANTIZED_TOLERANCE
 
 
 def versions() -> dict[str, str]:

@@ -7,19 +7,20 @@ how much a variant may lose, how the network is trained.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
 
+from converter.recipe_wording import line
 from converter.training.settings import ClassifierTraining, DetectorTraining, Training
 from edge.contract.manifest import (
+    ROLES,
+    TASKS,
     CenterDecode,
     ClassificationDecode,
     Decode,
@@ -30,20 +31,21 @@ from edge.contract.manifest import (
     Resize,
     Role,
     TaskName,
+    VariantName,
 )
 from edge.errors import ConfigError
 
-VariantName = Literal["float32", "float16", "dynamic", "int8"]
-"""The variants that this converter makes."""
+Source = Annotated[str, Field(pattern=r"^(\.|[A-Za-z0-9_-][A-Za-z0-9_./-]*)$")]
+"""A folder below DATA, ``.`` for DATA itself, in one of the forms that `linesight eval` reads."""
 
-Source = Literal["boxes", "crops"]
-"""``boxes``: DATA/boxes/images with DATA/boxes/annotations.json; ``crops``: DATA/crops/<label>."""
+Metric = Literal["ap", "accuracy", "dice"]
+Activation = Literal["softmax", "sigmoid"]
 
-_NEEDS: dict[str, tuple[TaskName, frozenset[Role]]] = {
-    "center": ("detection", frozenset({"center_scores", "center_offsets", "center_sizes"})),
-    "classification": ("classification", frozenset({"class_scores"})),
+_METRICS: dict[TaskName, Metric] = {
+    "detection": "ap",
+    "classification": "accuracy",
+    "segmentation": "dice",
 }
-_METRICS: dict[TaskName, str] = {"detection": "ap", "classification": "accuracy"}
 
 
 class _Strict(BaseModel):
@@ -61,28 +63,50 @@ class Input(_Strict):
 
 
 class Representative(_Strict):
-    """Which pictures int8 learns its ranges from; always of the training side of the split.
+    """Which pictures int8 and int16x8 learn their ranges from.
 
-    ``count`` tensors are drawn with ``seed``. A classifier sees whole crops, and the labelled faces
-    of group photos cut out with ``decode.crop_margin``; a detector sees whole group photos.
+    ``count`` tensors are drawn with ``seed`` from the folders ``sources``, never one that judges:
+    the share ``held_back`` of the labelled pictures is kept for the gate, whole groups of
+    near-twins at a time. A recipe with ``[training]`` splits as the training did instead, and one
+    with ``gate.sources`` not at all: there all pictures here calibrate, labelled or not.
+
+    A classifier sees whole crops, and the labelled faces of group photos cut out with
+    ``decode.crop_margin``; other tasks see whole pictures.
     """
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
-    count: Annotated[int, Field(ge=100, le=100_000)]
-    seed: Annotated[int, Field(ge=0)]
+    count: Annotated[int, Field(ge=1, le=100_000)] = 200
+    seed: Annotated[int, Field(ge=0)] = 7
+    held_back: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+
+
+class Quantize(_Strict):
+    """How the integer variants are made.
+
+    ``input_output`` is what int8 and int16x8 take and give at their ends. When one of them misses
+    its gate, up to ``float_layers`` of its worst layers stay in float; 0 gives up at once.
+    """
+
+    input_output: Literal["integer", "float32"] = "integer"
+    float_layers: Annotated[int, Field(ge=0, le=64)] = 8
 
 
 class GateBudget(_Strict):
-    """What a variant must keep on the held-back pictures.
+    """What a variant must keep on pictures that the calibration has not seen.
 
-    ``budget`` is the loss of ``metric`` against the Keras model that is still accepted; ``least``
-    is what the Keras model must reach through this recipe's preprocessing, which catches a recipe
-    whose input is not the one the model was trained with.
+    ``sources`` are folders whose labelled pictures judge, instead of those held back. ``budget`` is
+    the loss of ``metric`` against the Keras model that is still accepted; ``agreement`` the share
+    of items on which a variant must decide as Keras does; ``least`` what the Keras model itself
+    must reach through this recipe's preprocessing. ``trust_input`` silences the refusal of a
+    preprocessing with which the Keras model does worse than with another one.
     """
 
-    metric: Literal["ap", "accuracy"]
+    metric: Metric
     budget: Fraction
+    agreement: Fraction = 0.95
     least: Fraction = 0.0
+    sources: tuple[Source, ...] = ()
+    trust_input: bool = False
 
 
 class CardText(_Strict):
@@ -103,8 +127,11 @@ class Recipe(_Strict):
     variants: Annotated[tuple[VariantName, ...], Field(min_length=1)]
     input: Input
     outputs: dict[str, Role]
+    activations: dict[str, Activation] = {}
+    """Appended to an output whose network ends in logits."""
     decode: Decode
     representative: Representative
+    quantize: Quantize = Quantize()
     gate: GateBudget
     training: Training | None = None
     card: CardText
@@ -166,7 +193,7 @@ def load_recipe(path: Path) -> RecipeFile:
         # By way of JSON, where a list may become a tuple while "5" is still no number.
         recipe = Recipe.model_validate_json(json.dumps(tables, default=str), strict=True)
     except ValidationError as error:
-        lines = [_line(item, tables) for item in error.errors()]
+        lines = [line(item, tables, Recipe) for item in error.errors()]
         raise ConfigError("\n".join(f"{path}: {line}" for line in lines)) from error
     if lines := _disagreements(recipe):
         raise ConfigError("\n".join(f"{path}: {line}" for line in lines))
@@ -176,14 +203,19 @@ def load_recipe(path: Path) -> RecipeFile:
 def _disagreements(recipe: Recipe) -> list[str]:
     """What is wrong between keys that are each right."""
     lines = []
-    task, roles = _NEEDS[recipe.decode.kind]
+    task, choices = TASKS[recipe.decode.kind], ROLES[recipe.decode.kind]
     if recipe.task != task:
         lines.append(f"decode.kind: {recipe.decode.kind!r} is for task {task!r}")
-    if sorted(recipe.outputs.values()) != sorted(roles):
-        lines.append(
-            f"outputs: decode.kind {recipe.decode.kind!r} needs each of "
-            f"{', '.join(sorted(roles))} once"
-        )
+    if not any(sorted(recipe.outputs.values()) == sorted(roles) for roles in choices):
+        wanted = ", or ".join(", ".join(sorted(roles)) for roles in choices)
+        lines.append(f"outputs: decode.kind {recipe.decode.kind!r} needs each of {wanted} once")
+    if "binary_score" in recipe.outputs.values() and len(recipe.labels) != 2:
+        lines.append("labels: a binary_score is that of the second of exactly two labels")
+    lines += [
+        f"activations.{name}: is none of {', '.join(recipe.outputs)}"
+        for name in recipe.activations
+        if name not in recipe.outputs
+    ]
     if (metric := _METRICS.get(recipe.task)) != recipe.gate.metric:
         lines.append(f"gate.metric: task {recipe.task!r} is measured by {metric!r}")
     lines += [
@@ -198,8 +230,15 @@ def _disagreements(recipe: Recipe) -> list[str]:
         for key, values in (("mean", normalize.mean), ("std", normalize.std))
         if len(values) != channels
     ]
-    if recipe.task == "detection" and "crops" in recipe.representative.sources:
-        lines.append("representative.sources: 'crops' have no boxes; a detector needs 'boxes'")
+    lines += [
+        f"{key}: {source!r} leads out of the data"
+        for key, sources in (
+            ("representative.sources", recipe.representative.sources),
+            ("gate.sources", recipe.gate.sources),
+        )
+        for source in sources
+        if ".." in source.split("/")
+    ]
     return lines + _training_disagreements(recipe)
 
 
@@ -226,62 +265,3 @@ def _training_disagreements(recipe: Recipe) -> list[str]:
         for key, trained, other, used in pairs
         if trained != used
     ]
-
-
-def _line(item: ErrorDetails, tables: dict[str, Any]) -> str:
-    """One of pydantic's complaints as ``key: what is wrong``."""
-    path = _path(item, tables)
-    place = ".".join(str(part) for part in path) or "file"
-    match item["type"]:
-        case "extra_forbidden":
-            return f"{place}: unknown key{_nearest(str(path[-1]), _keys(path[:-1], tables))}"
-        case "missing":
-            return f"{place}: is missing and has no default"
-        case "too_short":
-            return f"{place}: needs at least one entry"
-        case "union_tag_not_found":
-            return f"{place}.kind: is missing and has no default"
-        case "union_tag_invalid":
-            expected = item["ctx"]["expected_tags"]
-            return f"{place}.kind: {item['ctx']['tag']!r} is not one of {expected}"
-        case "value_error":
-            return f"{place}: {item['ctx']['error']}"
-        case _:
-            given = json.dumps(item["input"], default=str, ensure_ascii=False)
-            given = given if len(given) <= 60 else f"{given[:57]}…"
-            return f"{place}: {item['msg'][:1].lower()}{item['msg'][1:]}, not {given}"
-
-
-def _path(item: ErrorDetails, tables: dict[str, Any]) -> tuple[str | int, ...]:
-    """Where it stands in the file: without the tag that pydantic adds for ``kind``."""
-    loc = item["loc"]
-    if len(loc) > 1 and loc[0] in {"decode", "training"}:
-        table = tables.get(str(loc[0]))
-        if isinstance(table, dict) and loc[1] == table.get("kind"):
-            return (loc[0], *loc[2:])
-    return loc
-
-
-def _keys(path: tuple[str | int, ...], tables: dict[str, Any]) -> list[str]:
-    """The keys that the table at ``path`` may have."""
-    model: type[BaseModel] = Recipe
-    for part in path:
-        waiting: list[Any] = [model.model_fields[str(part)].annotation]
-        found: list[type[BaseModel]] = []
-        while waiting:
-            annotation = waiting.pop(0)
-            waiting += get_args(annotation)
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                found.append(annotation)
-        kind = tables.get(str(part), {}).get("kind") if len(found) > 1 else None
-        model = next((m for m in found if kind in get_args(_kind(m))), found[0])
-    return list(model.model_fields)
-
-
-def _kind(model: type[BaseModel]) -> Any:
-    return model.model_fields["kind"].annotation if "kind" in model.model_fields else None
-
-
-def _nearest(word: str, words: list[str]) -> str:
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(words)}"

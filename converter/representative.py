@@ -1,13 +1,14 @@
-"""The pictures a model is calibrated with, and those that judge it: two sides of one split.
+"""The pictures a model is calibrated with, and those that judge it: two sides that share none.
 
-The split is that of the training, so int8 learns its ranges only from pictures that the network
-learned from, and a gate sees only pictures that neither has seen.
+A recipe with a training splits as that training did, so int8 learns its ranges only from pictures
+that the network learned from, and a gate sees only pictures that neither has seen.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +18,19 @@ import numpy as np
 import numpy.typing as npt
 
 from converter.recipe import Recipe, Source
-from converter.training.settings import DetectorTraining
-from converter.training.split import Split, split_boxes, split_crops
+from converter.training.split import PICTURE_SUFFIXES, Split, faces_bin, split_pictures
 from edge.contract.manifest import ClassificationDecode, TensorSpec
 from edge.contract.preprocess import Preprocessor
 from edge.errors import DataError
 from edge.evaluation.data import LabelledPicture, read_pictures
+from edge.evaluation.evaluate import Progress
 from edge.tasks.classification import cut
 
 ENOUGH = 100
 """Fewer tensors than this leave the ranges of int8 to chance."""
+
+FEW = 10
+"""A label with fewer items than this in the representative data set is hardly in it."""
 
 SMALLEST = 10.0
 """Faces with a shorter side than this, in pixels, calibrate no classifier: they are all blur."""
@@ -43,12 +47,16 @@ class Item:
     box
         x, y, width, height of the labelled face in pixels; empty for the whole picture.
     label
-        Its label; empty when the task is to find boxes.
+        Its label, of a picture with defects all of them joined by ``+``; empty when there is none
+        or the task is to find boxes.
+    source
+        The recipe's name of the folder it comes from.
     """
 
     path: Path
     box: tuple[float, ...] = ()
     label: str = ""
+    source: Source = "."
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,32 +89,81 @@ class RepresentativeData:
             digest.update(hashlib.sha256(item.path.read_bytes()).digest())
         self.sha256 = digest.hexdigest()
 
-    def tensors(self) -> Iterator[npt.NDArray[np.float32]]:
-        """(1, height, width, channels) float32, one for each item, made when it is asked for."""
+    def tensors(self, count: int | None = None) -> Iterator[npt.NDArray[np.float32]]:
+        """(1, height, width, channels) float32, one for each item, made when it is asked for.
+
+        With ``count`` only for so many, evenly over all.
+        """
         spec = self._recipe.input_spec
         preprocessor = Preprocessor(spec, TensorSpec(dtype="float32", shape=spec.shape))
-        for item in self.items:
+        step = 1 if count is None else max(len(self.items) // count, 1)
+        for item in self.items[::step][:count]:
             yield preprocessor.prepare([read_item(item, self._recipe)])[0]
+
+    def save(self, path: Path, progress: Progress) -> None:
+        """Write all tensors to a ``.npy`` file, (count, height, width, channels) float32.
+
+        They are written one by one: the memory of one tensor is enough.
+        """
+        shape = (len(self.items), *self._recipe.input_spec.shape[1:])
+        file = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        for index, tensor in enumerate(self.tensors()):
+            progress(index, len(self.items))
+            file[index] = tensor[0]
+        file.flush()
+
+    def input_range(self) -> tuple[float, float]:
+        """The least and the largest value that the recipe's normalization makes of a pixel."""
+        normalize = self._recipe.input.normalize
+        pairs = list(zip(normalize.mean, normalize.std, strict=True))
+        values = [(grey - mean) / std for grey in (0.0, 255.0) for mean, std in pairs]
+        return min(values), max(values)
+
+    def per_label(self) -> dict[str, int]:
+        """How many items have each label of the recipe; empty when items carry none."""
+        found = Counter(label for item in self.items for label in item.label.split("+") if label)
+        return {label: found[label] for label in self._recipe.labels} if found else {}
+
+    def warnings(self) -> list[str]:
+        """What makes the calibration doubtful: too few items, a label that is hardly there."""
+        said = []
+        if len(self.items) < ENOUGH:
+            said.append(
+                f"{len(self.items)} items are few to calibrate with; int8 wants {ENOUGH} and more"
+            )
+        for label, count in self.per_label().items():
+            if count < FEW:
+                few = f"only {count}" if count else "none"
+                said.append(f"of label {label!r} {few} of the items to calibrate with")
+        return said
 
 
 def split_items(recipe: Recipe, data: Path) -> Sides:
-    """Every item of the recipe's sources, on the side where the training has it.
+    """Every item of the recipe's folders, on the side that calibrates or on the one that judges.
 
     Raises
     ------
     DataError
-        A folder or the annotations are missing, unreadable or empty.
+        A folder or its labels are missing, unreadable or empty, a picture is broken, or the same
+        picture stands on both sides.
     """
     train: list[Item] = []
     held_back: list[Item] = []
     for source in recipe.representative.sources:
-        pictures = read_pictures(data / source, recipe.labels)
-        split = _split(recipe, data, source)
-        train += _items(pictures, frozenset(split.train), recipe)
-        held_back += _items(pictures, frozenset(split.validation), recipe)
+        if recipe.gate.sources:
+            train += _unsplit(recipe, data, source)
+            continue
+        pictures = _labelled(recipe, data, source)
+        split = _split(recipe, data / source, pictures)
+        train += _items(pictures, frozenset(split.train), recipe, source)
+        held_back += _items(pictures, frozenset(split.validation), recipe, source)
+    for source in recipe.gate.sources:
+        pictures = _labelled(recipe, data, source)
+        held_back += _items(pictures, frozenset(p.path for p in pictures), recipe, source)
     for what, items in (("to calibrate with", train), ("held back to judge with", held_back)):
         if not items:
             raise DataError(f"{data}: no labelled pictures {what}", hint="see --data")
+    _check_apart(train, held_back)
     return Sides(tuple(sorted(train)), tuple(sorted(held_back)))
 
 
@@ -116,45 +173,16 @@ def check_data(recipe: Recipe, data: Path) -> None:
     Raises
     ------
     DataError
-        One is missing, or holds no labelled pictures.
+        One is missing, or holds no pictures that can serve.
     """
-    both: tuple[Source, ...] = ("boxes", "crops")
-    sources = both if recipe.task == "classification" else ("boxes",)
-    for source in sources if recipe.training else recipe.representative.sources:
-        read_pictures(data / source, recipe.labels)
-
-
-def _split(recipe: Recipe, data: Path, source: Source) -> Split:
-    """The pictures of one source, as the training splits them."""
-    training = recipe.training or DetectorTraining()
-    try:
-        if source == "crops":
-            return split_crops(data, fraction=training.crop_fraction, seed=training.seed)
-        return split_boxes(data, fraction=training.picture_fraction, seed=training.seed)
-    except (OSError, ValueError) as error:
-        # The split reads every picture, so it is here that a broken one shows.
-        raise DataError(f"{data / source}: {error}", hint="remove or repair it") from error
-
-
-def _items(
-    pictures: Sequence[LabelledPicture], side: frozenset[Path], recipe: Recipe
-) -> list[Item]:
-    """Whole pictures for a detector; for a classifier labelled faces in pictures, whole crops."""
-    items: list[Item] = []
-    for picture in pictures:
-        if picture.path not in side:
-            continue
-        if recipe.task == "detection":
-            items.append(Item(picture.path))
-        elif picture.boxes is None:
-            items.append(Item(picture.path, label=picture.labels[0]))
+    sources: tuple[Source, ...] = (*recipe.representative.sources, *recipe.gate.sources)
+    if recipe.training:
+        sources = ("boxes", "crops") if recipe.task == "classification" else ("boxes",)
+    for source in sources:
+        if recipe.gate.sources and source in recipe.representative.sources:
+            _unsplit(recipe, data, source)
         else:
-            items += [
-                Item(picture.path, tuple(box), label)
-                for box, label in zip(picture.boxes.tolist(), picture.labels, strict=True)
-                if label in recipe.labels
-            ]
-    return items
+            _labelled(recipe, data, source)
 
 
 def draw(recipe: Recipe, data: Path, sides: Sides) -> RepresentativeData:
@@ -186,8 +214,102 @@ def read_item(item: Item, recipe: Recipe) -> npt.NDArray[np.uint8]:
     """
     image = cv2.imread(str(item.path), cv2.IMREAD_COLOR)
     if image is None:
-        raise DataError(f"{item.path}: not a readable picture")
+        raise DataError(f"{item.path}: not a readable picture", hint="mend or remove it")
     pixels = np.asarray(image, np.uint8)
     if item.box and isinstance(recipe.decode, ClassificationDecode):
         (pixels,) = cut(pixels, np.array([item.box], np.float32), recipe.decode.crop_margin)
     return pixels
+
+
+def _labelled(recipe: Recipe, data: Path, source: Source) -> tuple[LabelledPicture, ...]:
+    """The pictures of a folder with the labels that the recipe's task needs."""
+    folder = data / source
+    pictures = read_pictures(folder, recipe.labels)
+    if recipe.task == "detection" and any(picture.boxes is None for picture in pictures):
+        raise DataError(
+            f"{folder}: its pictures have no boxes",
+            hint="a detector needs annotations.json (COCO) beside them",
+        )
+    return pictures
+
+
+def _unsplit(recipe: Recipe, data: Path, source: Source) -> list[Item]:
+    """All pictures of a folder that only calibrates, with their labels if they have any."""
+    folder = data / source
+    try:
+        pictures = _labelled(recipe, data, source)
+    except DataError:
+        if not folder.is_dir():
+            raise
+        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+        if not paths:
+            raise DataError(f"{folder}: holds no pictures", hint="see --data") from None
+        return [Item(path, source=source) for path in paths]
+    return _items(pictures, frozenset(picture.path for picture in pictures), recipe, source)
+
+
+def _split(recipe: Recipe, folder: Path, pictures: Sequence[LabelledPicture]) -> Split:
+    """The pictures of one folder, as the training splits them if the recipe has one."""
+    training = recipe.training
+    crops = pictures[0].boxes is None
+    if training:
+        fraction = training.crop_fraction if crops else training.picture_fraction
+        seed = training.seed
+    else:
+        fraction, seed = recipe.representative.held_back, recipe.representative.seed
+    strata = {
+        picture.path: _stratum(picture, by_prefix=training is not None) for picture in pictures
+    }
+    try:
+        return split_pictures(strata, fraction=fraction, seed=seed)
+    except (OSError, ValueError) as error:
+        # The split reads every picture, so it is here that a broken one shows.
+        raise DataError(f"{folder}: {error}", hint="remove or repair it") from error
+
+
+def _stratum(picture: LabelledPicture, *, by_prefix: bool) -> str:
+    """What a picture is evenly split by: its label or number of faces, and where it came from.
+
+    Our own trainings split by file prefix as well; the names of other data may have no prefix that
+    means anything.
+    """
+    prefix = picture.path.name.split("_", 1)[0] if by_prefix else ""
+    if picture.boxes is None:
+        return f"{_label(picture)}/{prefix}"
+    return f"{prefix}/{faces_bin(len(picture.boxes))}"
+
+
+def _label(picture: LabelledPicture) -> str:
+    return "+".join(sorted(set(picture.labels)))
+
+
+def _items(
+    pictures: Sequence[LabelledPicture], side: frozenset[Path], recipe: Recipe, source: Source
+) -> list[Item]:
+    """Whole pictures, or for a classifier the labelled faces in them."""
+    items: list[Item] = []
+    for picture in pictures:
+        if picture.path not in side:
+            continue
+        if recipe.task == "detection":
+            items.append(Item(picture.path, source=source))
+        elif picture.boxes is None:
+            items.append(Item(picture.path, label=_label(picture), source=source))
+        else:
+            items += [
+                Item(picture.path, tuple(box), label, source)
+                for box, label in zip(picture.boxes.tolist(), picture.labels, strict=True)
+                if label in recipe.labels
+            ]
+    return items
+
+
+def _check_apart(train: Sequence[Item], held_back: Sequence[Item]) -> None:
+    """No file judges that also calibrates, under whatever name it lies there."""
+    learned = {hashlib.sha256(p.read_bytes()).digest(): p for p in {item.path for item in train}}
+    for path in sorted({item.path for item in held_back}):
+        twin = learned.get(hashlib.sha256(path.read_bytes()).digest())
+        if twin is not None:
+            raise DataError(
+                f"{path}: judges, and calibrates as {twin}", hint="take it from one of the folders"
+            )

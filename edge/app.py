@@ -12,7 +12,8 @@ from pathlib import Path
 from edge import __version__
 from edge.config import Camera as CameraConfig
 from edge.config import Config, read_password
-from edge.contract.bundle import Bundle, choose_variant, find_bundle, read_choice, search_path
+from edge.contract.bundle import Bundle, choose_variant, find_bundle, search_path
+from edge.contract.choice import read_choice
 from edge.contract.golden import check_golden
 from edge.engines import open_engine, runtime_name
 from edge.errors import RuntimeAbsent

@@ -1,8 +1,8 @@
 """``linesight bench``: how fast this machine is.
 
 For a station the real service runs on a 640×480 picture with exactly N faces, and beside it, in
-turns within the same run, the bare interpreters of both models. For a bundle each variant runs
-alone, with 1, 2, 4 … threads.
+turns within the same run, the bare interpreters of both models. What it does for a bundle is in
+:mod:`edge.commands.bench_bundle`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
-
+from edge.commands import bench_bundle
 from edge.commands.measure import (
     BareLoop,
     Judged,
@@ -37,19 +35,17 @@ from edge.commands.targets import (
     Loaded,
     add_target,
     bundles_of,
-    chosen_variant,
     cpus,
 )
 from edge.contract.bundle import Bundle
 from edge.demo.crowd import MOST, crowd
 from edge.demo.progress import Update, progress
 from edge.demo.summary import percentiles
-from edge.engines import open_engine, runtime_name
+from edge.engines import runtime_name
+from edge.errors import UsageError
 
 ROUNDS = 5
 """How often service and bare interpreters take turns; their medians are compared."""
-FEWEST = 20
-"""Runs of a bundle's variant, however slow it is."""
 STAGES = ("preprocess", "infer", "postprocess")
 REFERENCE_S = 600
 
@@ -67,32 +63,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the models (default: %(default)s, which is every variant of a single bundle)",
     )
     parser.add_argument("--workers", type=_small, default=1, help="inference threads of Python")
-    parser.add_argument("--threads", type=_small, default=2, help="of each interpreter")
+    parser.add_argument(
+        "--threads",
+        type=_small,
+        help=f"of each interpreter (default: {bench_bundle.THREADS}; with --write the station's)",
+    )
     parser.add_argument(
         "--no-reference", action="store_true", help="leave out the Keras loop we compare with"
     )
+    bench_bundle.add_write(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print a table, write the JSON."""
-    bundles = bundles_of(args.target, args.models)
+    if args.state_dir is not None and not args.write:
+        raise UsageError("--state-dir: only says where --write writes", hint="add --write")
     out = text_stream(args.json)
-    out.write("".join(f"{bundle.manifest.name}, {bundle.path}\n" for bundle in bundles))
-    out.flush()
     report: dict[str, Any] = {"machine": machine()}
-    if args.target in STATIONS:
-        with quiet_service(args.verbose), progress("bench") as update:
-            report |= _station(args, bundles, update)
-        _tell_station(report, out)
+    if args.write or args.target not in STATIONS:
+        report |= bench_bundle.run(args, out)
     else:
-        (bundle,) = bundles
-        variants: list[str] = list(bundle.manifest.variants)
-        if args.variant != "auto":
-            variants = [chosen_variant(bundle, args.variant)]
-        with progress("bench") as update:
-            report["variants"] = _bundle(bundle, variants, args.seconds, update)
-        _tell_bundle(report["variants"], out)
+        report |= _station(args, out)
+        _tell(report, out)
     write_json(args.json, report)
     return 0
 
@@ -113,12 +106,22 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _station(args: argparse.Namespace, bundles: Sequence[Bundle], update: Update) -> dict[str, Any]:
+def _station(args: argparse.Namespace, out: TextIO) -> dict[str, Any]:
+    bundles = bundles_of(args.target, args.models)
+    out.write("".join(f"{bundle.manifest.name}, {bundle.path}\n" for bundle in bundles))
+    out.flush()
+    with quiet_service(args.verbose), progress("bench") as update:
+        return _measured(args, bundles, args.threads or bench_bundle.THREADS, update)
+
+
+def _measured(
+    args: argparse.Namespace, bundles: Sequence[Bundle], threads: int, update: Update
+) -> dict[str, Any]:
     steps = len(args.faces) + 2 * ROUNDS
     by_faces: dict[str, Any] = {}
     with ExitStack() as stack:
         loaded = [
-            stack.enter_context(closing(Loaded(bundles, args.variant, args.threads)))
+            stack.enter_context(closing(Loaded(bundles, args.variant, threads)))
             for _ in range(args.workers)
         ]
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linesight-bench-")))
@@ -129,7 +132,7 @@ def _station(args: argparse.Namespace, bundles: Sequence[Bundle], update: Update
             judged = run_station(loaded, image, boxes, args.seconds, folder)
             memory = max(memory, rss_mb())
             by_faces[str(count)] = {"fps": round(judged.fps, 2), "stages": _stages(judged)}
-        compared = _efficiency(args, bundles, loaded, folder, update)
+        compared = _efficiency(args, bundles, threads, loaded, folder, update)
     update(steps, steps)
     for count, entry in by_faces.items():
         reference = None if args.no_reference else reference_fps(int(count))
@@ -142,6 +145,7 @@ def _station(args: argparse.Namespace, bundles: Sequence[Bundle], update: Update
 def _efficiency(
     args: argparse.Namespace,
     bundles: Sequence[Bundle],
+    threads: int,
     loaded: Sequence[Loaded],
     folder: Path,
     update: Update,
@@ -152,7 +156,7 @@ def _efficiency(
     for bundle, variant in zip(bundles, loaded[0].variants, strict=True):
         detects = bundle.manifest.task == "detection"
         parts.append((bundle, variant, [image] if detects else crops_of(bundle, image, boxes)))
-    loops = [BareLoop(parts, args.threads) for _ in loaded]
+    loops = [BareLoop(parts, threads) for _ in loaded]
     bare, service = [], []
     for turn in range(ROUNDS):
         done = len(args.faces) + 2 * turn
@@ -170,31 +174,6 @@ def _stages(judged: Judged) -> dict[str, Any]:
     stages = {name: [getattr(t, f"{name}_ms") for t in timings] for name in STAGES}
     stages["total"] = [sum(parts) for parts in zip(*stages.values(), strict=True)]
     return {name: percentiles(values) for name, values in stages.items()}
-
-
-def _bundle(
-    bundle: Bundle, variants: Sequence[str], seconds: float, update: Update
-) -> dict[str, Any]:
-    """Times of one inference of each of these variants, warm, by threads."""
-    threads = [count for count in (1, 2, 4, 8) if count <= cpus()]
-    steps = [(variant, count) for variant in variants for count in threads]
-    report: dict[str, Any] = {}
-    for done, (variant, count) in enumerate(steps):
-        update(done, len(steps))
-        spec = bundle.input_tensor(variant)
-        tensor = np.zeros(spec.shape, spec.dtype)
-        times: list[float] = []
-        with closing(open_engine(bundle, variant, threads=count)) as engine:
-            for _ in range(3):
-                engine.infer(tensor)
-            end = time.perf_counter() + seconds / 2
-            while len(times) < FEWEST or time.perf_counter() < end:
-                began = time.perf_counter()
-                engine.infer(tensor)
-                times.append(1000 * (time.perf_counter() - began))
-        report.setdefault(variant, {"threads": {}})["threads"][str(count)] = percentiles(times)
-    update(len(steps), len(steps))
-    return report
 
 
 def reference_fps(faces: int) -> float | None:
@@ -219,7 +198,7 @@ def reference_fps(faces: int) -> float | None:
         return None
 
 
-def _tell_station(report: dict[str, Any], out: TextIO) -> None:
+def _tell(report: dict[str, Any], out: TextIO) -> None:
     lines = [
         f"{report['machine']['cpu']}, {report['machine']['cpus']} CPUs",
         "640×480, the detector on every frame, then exactly N faces classified",
@@ -236,15 +215,6 @@ def _tell_station(report: dict[str, Any], out: TextIO) -> None:
         f"bare interpreters {report['bare_fps']:g} frames/s at the most faces; "
         f"efficiency {report['efficiency']:.3f}; {report['rss_mb']:.0f} MiB"
     )
-    out.write("\n".join(lines) + "\n")
-
-
-def _tell_bundle(variants: dict[str, Any], out: TextIO) -> None:
-    lines = [f"{'variant':<10} {'threads':>7} {'p50':>9} {'p95':>9} {'p99':>9}"]
-    for variant, entry in variants.items():
-        for count, times in entry["threads"].items():
-            shown = " ".join(f"{times[name]:6.2f} ms" for name in ("p50", "p95", "p99"))
-            lines.append(f"{variant:<10} {count:>7} {shown}")
     out.write("\n".join(lines) + "\n")
 
 

@@ -21,7 +21,8 @@ from edge.commands.options import (
     text_stream,
     write_json,
 )
-from edge.contract.bundle import choose_variant, find_bundle, read_choice, search_path
+from edge.contract.bundle import choose_variant, find_bundle, search_path
+from edge.contract.choice import read_choice
 from edge.contract.golden import check_golden
 from edge.engines import open_engine, runtime_name
 from edge.errors import ConfigError, LineSightError

@@ -14,7 +14,7 @@ from edge.demo.progress import progress
 from edge.errors import UsageError
 from edge.evaluation import evaluate
 
-_SHARES = frozenset({"recall", "precision", "ap", "accuracy", "as_mask"})
+_SHARES = frozenset({"recall", "precision", "ap", "accuracy", "accuracy_all", "as_mask"})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=Path,
         required=True,
-        help="annotations.json (COCO) with images/, or one folder a class",
+        help="annotations.json (COCO), train.csv or masks/ with images/, or one folder a class",
     )
     parser.add_argument("--only", metavar="FILE", type=Path, help="a list of pictures to take")
     parser.add_argument("--variant", default="auto", help="of the models (default: %(default)s)")
@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
             args.data,
             detector=loaded.detector,
             classifier=loaded.classifier,
+            segmenter=loaded.segmenter,
             only=only,
             progress=update,
         )
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 def table(report: dict[str, Any]) -> Iterator[str]:
     """Each figure in one line; shares as percent."""
     for path, value in _flat(report):
-        share = path[-1] in _SHARES
+        share = path[-1] in _SHARES or path[0] == "dice"  # below which stand labels
         shown = f"{100 * value:8.2f} %" if share else f"{value:>8}"
         yield f"{' '.join(path):<52}{shown}"
 

@@ -19,8 +19,8 @@ from edge.errors import UsageError
 DEFAULT_CONFIG = "/etc/linesight/station.toml"
 
 
-def add_config(parser: argparse.ArgumentParser) -> None:
-    """``--config FILE``, from ``$LINESIGHT_CONFIG`` or the usual place."""
+def add_config(parser: argparse._ActionsContainer) -> None:
+    """``--config FILE``, from ``$LINESIGHT_CONFIG`` or the usual place; a group takes it too."""
     parser.add_argument(
         "--config",
         metavar="FILE",

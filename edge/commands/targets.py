@@ -14,7 +14,7 @@ from edge.commands.options import add_models
 from edge.contract.bundle import Bundle, choose_variant, find_bundle, load_bundle, search_path
 from edge.contract.manifest import VariantName
 from edge.errors import ModelError, UsageError
-from edge.tasks import ClassificationTask, DetectionTask
+from edge.tasks import ClassificationTask, DetectionTask, SegmentationTask
 
 STATIONS = {"face_mask": ("face_detector", "mask_classifier")}
 """Station → its bundles, detector first."""
@@ -91,6 +91,7 @@ class Loaded:
         self.variants = [chosen_variant(bundle, variant) for bundle in bundles]
         self.detector: DetectionTask | None = None
         self.classifier: ClassificationTask | None = None
+        self.segmenter: SegmentationTask | None = None
         try:
             for bundle, chosen in zip(bundles, self.variants, strict=True):
                 self._load(bundle, chosen, threads)
@@ -100,17 +101,19 @@ class Loaded:
 
     def _load(self, bundle: Bundle, variant: str, threads: int) -> None:
         task = bundle.manifest.task
-        if task not in ("detection", "classification"):
+        if task == "ellipse":
             raise ModelError(f"{bundle.path}: task {task} comes with a later version")
         engine = open_checked(bundle, variant, threads=threads)
         if task == "detection":
             self.detector = DetectionTask(bundle.manifest, engine)
+        elif task == "segmentation":
+            self.segmenter = SegmentationTask(bundle.manifest, engine)
         else:
             self.classifier = ClassificationTask(bundle.manifest, engine)
 
     def close(self) -> None:
         """Release the engines."""
-        for task in (self.detector, self.classifier):
+        for task in (self.detector, self.classifier, self.segmenter):
             if task is not None:
                 task.close()
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -13,8 +11,6 @@ from pathlib import Path
 
 from edge.contract.errors import BundleNotFound, HashMismatch, ModelError
 from edge.contract.manifest import Manifest, TensorSpec, Variant, VariantName, load_manifest
-
-_LOG = logging.getLogger(__name__)
 
 SYSTEM_MODELS = Path("/usr/share/linesight/models")
 # float32 first: every CPU runs it well; int16x8 last: only the reference kernels have it.
@@ -155,25 +151,6 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def read_choice(state_dir: Path) -> dict[str, str]:
-    """What was measured as the best variant on this device: ``choice.json``, bundle → variant.
-
-    Only a preference: an absent or broken file is no error, a broken one is logged.
-    """
-    path = state_dir / "choice.json"
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        _LOG.warning("%s: ignored: %s", path, error)
-        return {}
-    if not isinstance(data, dict):
-        _LOG.warning("%s: ignored: not an object of bundle names and variants", path)
-        return {}
-    return {name: variant for name, variant in data.items() if isinstance(variant, str)}
-
-
 def choose_variant(
     manifest: Manifest,
     wanted: str = "auto",
@@ -192,7 +169,7 @@ def choose_variant(
         on aarch64 and float32 on x86-64, else the first there is of float32, int8, float16,
         dynamic, int16x8.
     choice
-        Bundle name → variant, see :func:`read_choice`.
+        Bundle name → variant, see :func:`edge.contract.choice.read_choice`.
     machine
         The CPU architecture, this one's by default.
 

@@ -20,7 +20,14 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 TaskName = Literal["classification", "detection", "segmentation", "ellipse"]
 VariantName = Literal["float32", "float16", "dynamic", "int8", "int16x8"]
-Role = Literal["class_scores", "center_scores", "center_offsets", "center_sizes"]
+Role = Literal[
+    "class_scores",
+    "binary_score",
+    "class_masks",
+    "center_scores",
+    "center_offsets",
+    "center_sizes",
+]
 Dtype = Literal["float32", "uint8", "int8", "int16"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -111,7 +118,7 @@ class CenterDecode(_Strict):
 
 
 class ClassificationDecode(_Strict):
-    """One score per label.
+    """One score per label, or for two labels the score of the second alone.
 
     ``crop_margin`` is what a detected box is grown by on every side, as a fraction of its width
     and height, before the crop is classified.
@@ -121,16 +128,36 @@ class ClassificationDecode(_Strict):
     crop_margin: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
 
 
-Decode = Annotated[CenterDecode | ClassificationDecode, Field(discriminator="kind")]
+class SegmentationDecode(_Strict):
+    """One map of scores per label, each in [0, 1].
 
-_ROLES: Mapping[str, frozenset[str]] = {
-    "center": frozenset({"center_scores", "center_offsets", "center_sizes"}),
-    "classification": frozenset({"class_scores"}),
+    A cell of a map, ``stride`` pixels of the model's input wide and high, belongs to the label from
+    ``threshold`` on; a label that covers fewer than ``min_area`` cells is not reported.
+    """
+
+    kind: Literal["segmentation"]
+    threshold: Fraction
+    min_area: Annotated[int, Field(ge=0)]
+    stride: Annotated[int, Field(ge=1, le=64)] = 1
+
+
+Decode = Annotated[
+    CenterDecode | ClassificationDecode | SegmentationDecode, Field(discriminator="kind")
+]
+
+ROLES: Mapping[str, tuple[frozenset[Role], ...]] = {
+    "center": (frozenset({"center_scores", "center_offsets", "center_sizes"}),),
+    "classification": (frozenset({"class_scores"}), frozenset({"binary_score"})),
+    "segmentation": (frozenset({"class_masks"}),),
 }
-_DECODES: Mapping[str, frozenset[str]] = {
-    "detection": frozenset({"center"}),
-    "classification": frozenset({"classification"}),
+"""Kind of decoding → the sets of roles, of which the outputs must have one."""
+
+TASKS: Mapping[str, TaskName] = {
+    "center": "detection",
+    "classification": "classification",
+    "segmentation": "segmentation",
 }
+"""Kind of decoding → the task it serves."""
 
 
 class TensorSpec(_Strict):
@@ -199,14 +226,16 @@ class Manifest(_Strict):
     def _parts_agree(self) -> Self:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels: the same label stands there twice")
-        if self.decode.kind not in _DECODES.get(self.task, frozenset()):
+        if TASKS[self.decode.kind] != self.task:
             raise ValueError(f"decode.kind {self.decode.kind} does not fit task {self.task}")
-        roles = sorted(self.outputs.values())
-        if roles != sorted(_ROLES[self.decode.kind]):
+        roles, choices = sorted(self.outputs.values()), ROLES[self.decode.kind]
+        if not any(roles == sorted(choice) for choice in choices):
+            wanted = " or ".join(str(sorted(choice)) for choice in choices)
             raise ValueError(
-                f"outputs: decode.kind {self.decode.kind} needs the roles "
-                f"{sorted(_ROLES[self.decode.kind])}, found {roles}"
+                f"outputs: decode.kind {self.decode.kind} needs the roles {wanted}, found {roles}"
             )
+        if "binary_score" in roles and len(self.labels) != 2:
+            raise ValueError("labels: a binary_score is that of the second of exactly two labels")
         for name, variant in self.variants.items():
             if set(variant.outputs) != set(self.outputs):
                 raise ValueError(f"variants.{name}.outputs: not the names that outputs lists")
@@ -228,9 +257,10 @@ class Manifest(_Strict):
     def _shape_of(self, role: str) -> tuple[int, ...]:
         """What the labels, the input and the stride make of an output's shape."""
         if isinstance(self.decode, ClassificationDecode):
-            return (1, len(self.labels))
+            return (1, 1 if role == "binary_score" else len(self.labels))
         rows, columns = (side // self.decode.stride for side in self.input.shape[1:3])
-        return (1, rows, columns, len(self.labels) if role == "center_scores" else 2)
+        per_label = role in ("center_scores", "class_masks")
+        return (1, rows, columns, len(self.labels) if per_label else 2)
 
     def to_json(self) -> str:
         """The file's text: keys in the order of the schema, two spaces, one newline at the end."""

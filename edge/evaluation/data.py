@@ -1,98 +1,51 @@
-"""Labelled pictures on disk: a COCO file with boxes, or a folder for each label."""
+"""Labelled pictures on disk: a COCO file with boxes, masks, or a folder for each label."""
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import stat
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 
 from edge.errors import DataError
-from edge.records import Floats, Image
+from edge.evaluation.masks import IndexPicture, RunLengths, read_csv
+from edge.evaluation.picture import (
+    LabelledPicture,
+    mode,
+    picture_folder,
+    pictures_in,
+    unreadable,
+)
 
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
-"""Which files of a class folder are pictures."""
+__all__ = ["LabelledPicture", "read_pictures"]
 
-_FOLDERS = ("images", "train_images")
+_LOG = logging.getLogger(__name__)
+
 _FARTHEST = 2.0**24  # pixels of the largest picture that is read; areas stay within float32
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelledPicture:
-    """What is true of one picture.
-
-    Parameters
-    ----------
-    name
-        How lists of pictures name it: COCO's ``file_name``, or ``label/file`` of a class folder.
-    path
-        Where it lies.
-    boxes
-        (N, 4) float32 in its pixels; None when the label is of the whole picture.
-    labels
-        One for each box, or the one of the whole picture.
-    size
-        Width and height that the annotations promise, if they do.
-    """
-
-    name: str
-    path: Path
-    boxes: Floats | None
-    labels: tuple[str, ...]
-    size: tuple[int, int] | None = None
-
-    @property
-    def group(self) -> str | None:
-        """The file's prefix before the first ``_``, which tells where the picture came from."""
-        prefix, underscore, _ = self.path.stem.partition("_")
-        return prefix if underscore else None
-
-    def read(self) -> Image | None:
-        """The picture, (H, W, 3) uint8 BGR; None when there is no such file or it is none.
-
-        Raises
-        ------
-        DataError
-            It has not the size that the annotations promise, so that their boxes are worthless.
-        """
-        try:
-            content = np.fromfile(self.path, np.uint8)
-        except OSError:
-            return None
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-        if image is None:
-            return None
-        size = (image.shape[1], image.shape[0])
-        if self.size is not None and self.size != size:
-            raise DataError(
-                f"{self.path}: is {size[0]}×{size[1]}, "
-                f"its annotations say {self.size[0]}×{self.size[1]}",
-                hint="take the pictures that the annotations were made for",
-            )
-        return image.astype(np.uint8, copy=False)
-
-
 def read_pictures(
-    data: Path, labels: Collection[str], only: frozenset[str] | None = None
+    data: Path, labels: Sequence[str], only: frozenset[str] | None = None
 ) -> tuple[LabelledPicture, ...]:
     """The labelled pictures of a folder, by name.
 
-    ``annotations.json`` (COCO) with the pictures in ``images/``, ``train_images/`` or the folder
-    itself; without such a file, a class folder for each of ``labels``.
+    ``annotations.json`` (COCO), else ``train.csv`` in one of Severstal's forms, else index pictures
+    in ``masks/``, with the pictures in ``images/``, ``train_images/`` or the folder itself; without
+    any of these, a class folder for each of ``labels``.
 
     Parameters
     ----------
     data
         The folder.
     labels
-        Names of class folders, none where boxes are needed; other folders are passed over.
+        Names of class folders, other folders are passed over; of a segmentation the classes in
+        their order. None where boxes are needed.
     only
         Names of the pictures to take. Leading folders are allowed, so that
         ``boxes/images/a.jpg`` names ``a.jpg`` and ``crops/with_mask/b.jpg`` ``with_mask/b.jpg``.
@@ -103,55 +56,62 @@ def read_pictures(
         There is no such folder, it holds no labels, the annotations break the format, or ``only``
         names a picture that is not there.
     """
-    if not stat.S_ISDIR(_mode(data)):
+    if not stat.S_ISDIR(mode(data)):
         raise DataError(f"{data}: no such folder", hint="name a folder of labelled pictures")
     annotations = data / "annotations.json"
-    pictures = _read_coco(annotations) if _mode(annotations) else _read_class_folders(data, labels)
+    if mode(annotations):
+        pictures = _read_coco(annotations)
+    else:
+        pictures = _read_masks(data, labels) or _read_class_folders(data, labels)
     if not pictures:
-        folders = f" or folders named {', '.join(sorted(labels))}" if labels else ""
+        names = ", ".join(sorted(labels))
+        others = f", train.csv, masks/ or folders named {names}" if labels else ""
         raise DataError(
-            f"{data}: no labelled pictures", hint=f"needs annotations.json (COCO){folders}"
+            f"{data}: no labelled pictures", hint=f"needs annotations.json (COCO){others}"
         )
     chosen = pictures if only is None else _choose(pictures, only, data)
     return tuple(sorted(chosen, key=lambda picture: picture.name))
+
+
+def _read_masks(data: Path, labels: Sequence[str]) -> list[LabelledPicture]:
+    """The pictures of a segmentation's data; none when it is not such data."""
+    table, folder = data / "train.csv", data / "masks"
+    rows = read_csv(table, labels) if labels and mode(table) else None
+    indexed = bool(labels) and stat.S_ISDIR(mode(folder))
+    if rows is None and not indexed:
+        return []
+    paths = {path.name: path for path in pictures_in(picture_folder(data))}
+    truths: Mapping[str, RunLengths | IndexPicture]
+    if rows is not None:
+        if indexed:
+            _LOG.warning("%s: has both train.csv and masks/: train.csv is taken", data)
+        for name, row in rows.items():
+            if name not in paths:
+                raise DataError(
+                    f"{table}:{row.line}: picture {name!r} is not in {picture_folder(data)}",
+                    hint="the rows and the pictures do not belong together",
+                )
+        truths = {name: rows.get(name, RunLengths(table)) for name in paths}
+    else:
+        truths = {
+            name: IndexPicture(mask)
+            for name, path in paths.items()
+            if mode(mask := folder / f"{path.stem}.png")
+        }
+        if truths and len(truths) < len(paths):
+            _LOG.warning("%s: %d without a mask left out", data, len(paths) - len(truths))
+    return [
+        LabelledPicture(name, paths[name], None, truth.held(labels), None, truth)
+        for name, truth in truths.items()
+    ]
 
 
 def _read_class_folders(data: Path, labels: Collection[str]) -> list[LabelledPicture]:
     return [
         LabelledPicture(f"{label}/{path.name}", path, None, (label,))
         for label in sorted(labels)
-        for path in _files(data / label)
-        if path.suffix.lower() in SUFFIXES
+        for path in pictures_in(data / label)
     ]
-
-
-def _mode(path: Path) -> int:
-    """What lies there, as :mod:`stat` says it; 0 when nothing does.
-
-    Not ``Path.is_dir()``: where the user may not look it raises or is False, by Python's version.
-    """
-    try:
-        return path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return 0
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _files(folder: Path) -> list[Path]:
-    if not stat.S_ISDIR(_mode(folder)):
-        return []
-    try:
-        return list(folder.iterdir())
-    except OSError as error:
-        raise _unreadable(folder, error) from error
-
-
-def _unreadable(path: Path, error: OSError) -> DataError:
-    return DataError(
-        f"{path}: cannot be read: {error.strerror}",
-        hint="must be readable by the user who runs this",
-    )
 
 
 def _choose(
@@ -179,13 +139,10 @@ def _read_coco(path: Path) -> list[LabelledPicture]:
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read: {error}", hint="must be COCO JSON") from error
-    folder = next(
-        (path.parent / name for name in _FOLDERS if stat.S_ISDIR(_mode(path.parent / name))),
-        path.parent,
-    )
+    folder = picture_folder(path.parent)
     categories = _by_id(table, "categories", path)
     names = {key: _field(item, "name", str, where) for key, (where, item) in categories.items()}
     images = _by_id(table, "images", path)

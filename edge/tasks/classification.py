@@ -93,7 +93,9 @@ class ClassificationTask:
 def decode_classifications(
     outputs: Outputs, manifest: Manifest, variant: str
 ) -> tuple[Classification, ...]:
-    """Scores from a classifier's raw output: ``class_scores`` (N, labels), N records.
+    """Scores from a classifier's raw output, N records.
+
+    ``class_scores`` (N, labels), or ``binary_score`` (N, 1), the score of the second of two labels.
 
     Raises
     ------
@@ -104,9 +106,12 @@ def decode_classifications(
     ModelError
         The manifest is not a classifier's or has no such variant.
     """
-    reader = output_reader(manifest, variant, "class_scores")
+    binary = "binary_score" in manifest.outputs.values()
+    reader = output_reader(manifest, variant, "binary_score" if binary else "class_scores")
     # A quantized 1.0 may come back as 1.004.
     scores = np.clip(reader.real(reader.raw(outputs)), 0.0, 1.0)
+    if binary:
+        scores = np.hstack([1.0 - scores, scores])
     return Classification.of_rows(manifest.labels, scores)
 
 

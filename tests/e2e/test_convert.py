@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from converter.tflite import read_operators
 from edge.contract.bundle import load_bundle
 from edge.contract.errors import GoldenMismatch
 from edge.contract.golden import check_golden
@@ -32,7 +34,7 @@ name = "tint"
 version = "0.1.0"
 task = "classification"
 labels = ["with_mask", "without_mask"]
-variants = ["float32", "float16", "dynamic", "int8"]
+variants = ["float32", "float16", "dynamic", "int8", "int16x8"]
 [input]
 name = "image"
 size = [32, 32]
@@ -126,7 +128,9 @@ proper = RepresentativeData.tensors
 said = {}
 for name, argv in json.loads(sys.argv[1]).items():
     spoil = name.startswith("spoiled")
-    grey = lambda self: (t.mean(axis=3, keepdims=True) + 1e-4 * t for t in proper(self))
+    grey = lambda self, count=None: (
+        t.mean(axis=3, keepdims=True) + 1e-4 * t for t in proper(self, count)
+    )
     RepresentativeData.tensors = grey if spoil else proper
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -156,12 +160,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with labelled pictures and recipes; ``tint/`` is to become a bundle."""
     place = tmp_path_factory.mktemp("site")
     write_labelled(place / "data", photos=40, crops=40)
+    write_labelled(place / "more", photos=20, crops=20, seed=1)
     (place / "tint").mkdir()
     (place / "tint" / "recipe.toml").write_text(RECIPE)
     loose = RECIPE.replace("least = 0.9", "").replace("budget = 0.05", "budget = 1.0")
-    two = ('"float32", "float16", "dynamic", "int8"', '"float32", "int8"')
+    two = ('"float32", "float16", "dynamic", "int8", "int16x8"', '"float32", "int8"')
     (place / "trained.toml").write_text(loose.replace(*two))
-    (place / "two.toml").write_text(RECIPE.replace(*two))
+    whole = ("[gate]", "[quantize]\nfloat_layers = 0\n[gate]")
+    (place / "two.toml").write_text(RECIPE.replace(*two).replace(*whole))
+    ends = ("[gate]", '[quantize]\ninput_output = "float32"\n[gate]')
+    (place / "ends.toml").write_text(RECIPE.replace(two[0], '"int8", "int16x8"').replace(*ends))
     (place / "seed.toml").write_text(loose.replace("threads = 1", "threads = 1\nseed = 8"))
     (place / "bgr.toml").write_text(RECIPE.replace('color = "RGB"', 'color = "BGR"'))
     (place / "blobs.toml").write_text(DETECTOR)
@@ -184,8 +192,11 @@ def runs(site: Path, trained: Path) -> dict[str, Any]:
     calls = {
         "plain": ["convert", "tint/recipe.toml", *hand],
         "bgr": ["convert", "bgr.toml", *hand, "--out", "tint"],
-        "spoiled": ["convert", "two.toml", *hand, "--out", "tint"],
+        "spoiled": ["convert", "two.toml", *hand, "--out", "tint", "--report", "spoiled.html"],
         "spoiled, skipped": ["convert", "two.toml", *hand, "--out", "few", "--skip-failed"],
+        "ends": ["convert", "ends.toml", *hand, "--out", "ends"],
+        "verified": ["verify", "tint", "--data", "data", "--json", "verified.json"],
+        "other data": ["verify", "tint", "--data", "more"],
         "trained": ["convert", "trained.toml", "--data", "data", "--out", "trained"],
         "seed": ["convert", "seed.toml", "--data", "data", "--out", "other"],
         "detector": [
@@ -221,7 +232,7 @@ def test_device_takes_the_bundle(site: Path, runs: dict[str, Any]) -> None:
     assert "warning" not in runs["plain"]["out"]
     bundle = load_bundle(site / "tint")
     blue, red = (_crop(site / "data" / "crops" / label) for label in bundle.manifest.labels)
-    assert list(bundle.manifest.variants) == ["float32", "float16", "dynamic", "int8"]
+    assert list(bundle.manifest.variants) == ["float32", "float16", "dynamic", "int8", "int16x8"]
     for name, variant in bundle.manifest.variants.items():
         engine = open_engine(bundle, name)
         assert check_golden(bundle, name, engine.infer).images == 4
@@ -247,10 +258,10 @@ def test_golden_vectors_catch_wrong_preprocessing(site: Path, runs: dict[str, An
 
 
 def test_int8_is_int8(site: Path, runs: dict[str, Any]) -> None:
-    """The int8 variant takes and gives int8, the others float32."""
+    """int8 takes and gives int8, int16x8 int16, the others float32."""
     _passed(runs["plain"])
     for name, variant in load_bundle(site / "tint").manifest.variants.items():
-        dtype = "int8" if name == "int8" else "float32"
+        dtype = {"int8": "int8", "int16x8": "int16"}.get(name, "float32")
         tensors: list[TensorSpec] = [*variant.inputs.values(), *variant.outputs.values()]
         assert {tensor.dtype for tensor in tensors} == {dtype}
 
@@ -261,14 +272,16 @@ def test_bundle_keeps_its_recipe(site: Path, runs: dict[str, Any]) -> None:
     assert (site / "tint" / "recipe.toml").read_text() == RECIPE
     card = (site / "tint" / "CARD.md").read_text()
     for name, variant in load_bundle(site / "tint").manifest.variants.items():
-        assert f"| {name} | {variant.bytes:,} | {variant.gate.value:.4f} | +0.0000 |" in card
+        row = f"| {name} | {variant.bytes:,} | {variant.gate.value:.4f} | +0.0000 | 100.00 % |"
+        assert row in card
     assert "Painted by a program." in card
 
 
 def test_wrong_color_order_is_caught(runs: dict[str, Any]) -> None:
     """A recipe that says BGR for a network of RGB is refused with exit 1, the old bundle stays."""
     assert runs["bgr"]["code"] == 1
-    assert "is not what it was trained with" in runs["bgr"]["err"]
+    assert "wrong preprocessing" in runs["bgr"]["err"]
+    assert 'better with input.color = "RGB"' in runs["bgr"]["err"]
     assert runs["bgr"]["tint"] == runs["plain"]["tint"]
 
 
@@ -277,6 +290,9 @@ def test_missed_budget_writes_nothing(site: Path, runs: dict[str, Any]) -> None:
     assert runs["spoiled"]["code"] == 1
     assert "variant int8 reaches accuracy" in runs["spoiled"]["err"]
     assert "gate.budget is 0.05" in runs["spoiled"]["err"]
+    assert re.search(r"its worst layers: [A-Z_0-9]+ \S+ \(-?\d+ dB\)", runs["spoiled"]["err"])
+    report = (site / "spoiled.html").read_text(encoding="utf-8")
+    assert "gate.budget is 0.05" in report
     assert runs["spoiled"]["tint"] == runs["plain"]["tint"]
     assert list(site.glob(".*")) == []
 
@@ -287,6 +303,35 @@ def test_skip_failed_leaves_the_variant_out(site: Path, runs: dict[str, Any]) ->
     assert list(load_bundle(site / "few").manifest.variants) == ["float32"]
     assert not (site / "few" / "model.int8.tflite").exists()
     assert "Left out: tint: variant int8" in (site / "few" / "CARD.md").read_text()
+
+
+def test_float_ends(site: Path, runs: dict[str, Any]) -> None:
+    """Integer variants with float ends take and give float32, and work in integers inside."""
+    _passed(runs["ends"])
+    bundle = load_bundle(site / "ends")
+    assert list(bundle.manifest.variants) == ["int8", "int16x8"]
+    for name, variant in bundle.manifest.variants.items():
+        tensors = [*variant.inputs.values(), *variant.outputs.values()]
+        assert {tensor.dtype for tensor in tensors} == {"float32"}
+        types = {o.weight_type for o in read_operators(bundle.read_variant(name)) if o.weights}
+        assert types == {"INT8"}
+
+
+def test_verify_repeats_the_gate(site: Path, runs: dict[str, Any]) -> None:
+    """On the data of the conversion every variant reaches what its manifest says."""
+    _passed(runs["verified"])
+    assert runs["verified"]["out"].endswith("tint: every variant holds its gate\n")
+    found = json.loads((site / "verified.json").read_text())
+    assert found["same_data"] is True
+    for name, variant in load_bundle(site / "tint").manifest.variants.items():
+        assert found["variants"][name]["value"] == pytest.approx(variant.gate.value)
+        assert found["variants"][name]["passed"] is True
+
+
+def test_verify_takes_other_data(runs: dict[str, Any]) -> None:
+    """On other data float32 is the baseline, and the output says so."""
+    _passed(runs["other data"])
+    assert "warning: this is not the data of the conversion" in runs["other data"]["out"]
 
 
 def test_trained_network_converts(site: Path, runs: dict[str, Any]) -> None:
@@ -310,7 +355,7 @@ def test_other_split_is_refused(site: Path, runs: dict[str, Any]) -> None:
 def test_detector_converts(site: Path, runs: dict[str, Any]) -> None:
     """A network with three outputs keeps their names and gets a scale for each."""
     _passed(runs["detector"])
-    assert "warning: 34 items are few to calibrate with" in runs["detector"]["out"]
+    assert "warning: 32 items are few to calibrate with" in runs["detector"]["out"]
     bundle = load_bundle(site / "blobs")
     outputs = bundle.manifest.variants["int8"].outputs
     assert {name: spec.shape for name, spec in outputs.items()} == {
@@ -322,73 +367,3 @@ def test_detector_converts(site: Path, runs: dict[str, Any]) -> None:
     engine = open_engine(bundle, "int8")
     check_golden(bundle, "int8", engine.infer)
     engine.close()
-
-
-def test_bad_keras_files_have_their_own_text(site: Path, runs: dict[str, Any]) -> None:
-    """Missing, folder, empty, junk, truncated, renamed, weights alone and code are told apart."""
-    script = """
-import json, sys, zipfile
-from pathlib import Path
-import h5py, keras
-from converter.keras_model import KerasModelError, load_keras
-from converter.recipe import load_recipe
-recipe = load_recipe(Path("tint/recipe.toml")).recipe
-good = Path("tint.keras").read_bytes()
-def write(name, content):
-    Path(name).write_bytes(content)
-    return name
-files = {
-    "missing": "none.keras",
-    "folder": "data",
-    "empty": write("empty.keras", b""),
-    "junk": write("junk.keras", b"<html>not found</html>"),
-    "truncated": write("short.keras", good[: len(good) // 2]),
-    "renamed": write("model.h5", good),
-}
-with zipfile.ZipFile("other.keras", "w") as archive:
-    archive.writestr("readme.txt", "hello")
-files["zip"] = "other.keras"
-model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
-model.save_weights("some.weights.h5")
-Path("some.weights.h5").rename("weights.h5")
-files["weights"] = "weights.h5"
-model.save("whole.h5")
-whole = Path("whole.h5").read_bytes()
-files["short h5"] = write("short.h5", whole[: len(whole) // 2])
-code = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Lambda(lambda x: x),
-                         keras.layers.Flatten(), keras.layers.Dense(2)])
-code.save("code.keras")
-files["code"] = "code.keras"
-other = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
-other.save("other_size.keras")
-files["size"] = "other_size.keras"
-said = {}
-for kind, name in files.items():
-    try:
-        load_keras(Path(name), recipe.input_spec, ["probability"])
-    except KerasModelError as error:
-        said[kind] = error.message
-load_keras(Path("whole.h5"), recipe.input_spec, ["probability"])
-sys.stdout.write(json.dumps(said))
-"""
-    assert runs
-    run = _python("-c", script, cwd=site)
-    assert run.returncode == 0, run.stderr
-    said = json.loads(run.stdout.splitlines()[-1])
-    expected = {
-        "missing": "none.keras: no such file",
-        "folder": "data: is a folder",
-        "empty": "empty.keras: is empty",
-        "junk": "junk.keras: is neither a .keras archive nor an HDF5 file",
-        "truncated": "short.keras: is a damaged or truncated .keras archive",
-        "renamed": "model.h5: is a .keras archive, but its name does not say so",
-        "zip": "other.keras: is a zip archive without config.json and model.weights.h5",
-        "weights": "weights.h5: holds weights but no network",
-        "short h5": "short.h5: is a damaged or truncated HDF5 file",
-        "size": "other_size.keras: takes an input of shape (None, 16, 16, 3), "
-        "the recipe says (1, 32, 32, 3)",
-    }
-    code = said.pop("code")
-    assert said == expected
-    assert "refuses it" in code
-    assert "\n" not in code

@@ -1,4 +1,4 @@
-"""The ``linesight`` command as a process, and models that it can run without training."""
+"""Our commands as processes, and models that the station can run without training."""
 
 from __future__ import annotations
 
@@ -21,6 +21,22 @@ def linesight(
         [sys.executable, "-m", "edge", *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def convert(
+    *arguments: str | Path, cwd: Path = ROOT, timeout_s: float = 400.0, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m converter.cli`` to its end; it sees no terminal."""
+    return subprocess.run(
+        [sys.executable, "-m", "converter.cli", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -128,3 +128,81 @@ def test_unreadable_picture_is_named(data: Path, tmp_path: Path) -> None:
     (copy / "boxes" / "images" / "gen_0005.png").write_bytes(b"<html>")
     with pytest.raises(DataError, match=r"gen_0005\.png"):
         split_items(_recipe("face_detector"), copy)
+
+
+def _with(recipe: Recipe, *sources: str, gate: tuple[str, ...] = (), **other: object) -> Recipe:
+    """A recipe of a model from elsewhere, with other folders."""
+    chosen = recipe.representative.model_copy(update={"sources": sources, **other})
+    judged = recipe.gate.model_copy(update={"sources": gate})
+    changes = {"representative": chosen, "gate": judged, "training": None}
+    return recipe.model_copy(update=changes)
+
+
+def test_model_from_elsewhere_is_split_by_its_share(data: Path) -> None:
+    """Without a training the recipe's own share is held back, evenly over the labels."""
+    sides = split_items(_with(_recipe("mask_classifier"), "crops", held_back=0.25), data)
+    labels = [item.label for item in sides.held_back]
+    assert (labels.count("with_mask"), labels.count("without_mask")) == (10, 10)
+    assert len(sides.train) == 60
+
+
+def test_gate_may_have_folders_of_its_own(data: Path) -> None:
+    """With gate.sources nothing is split: one folder calibrates, the other judges."""
+    recipe = _with(_recipe("mask_classifier"), "boxes", gate=("crops",))
+    check_data(recipe, data)
+    sides = split_items(recipe, data)
+    assert {item.source for item in sides.train} == {"boxes"}
+    assert {item.source for item in sides.held_back} == {"crops"}
+    assert len(sides.held_back) == 80
+
+
+def test_what_only_calibrates_needs_no_labels(data: Path, tmp_path: Path) -> None:
+    """A folder of mere pictures calibrates; an empty one is named."""
+    copy = tmp_path / "data"
+    shutil.copytree(data, copy)
+    shutil.copytree(copy / "boxes" / "images", copy / "plain" / "below")
+    recipe = _with(_recipe("mask_classifier"), "plain", gate=("crops",))
+    drawn = draw(recipe, copy, split_items(recipe, copy))
+    assert {item.label for item in drawn.items} == {""}
+    assert drawn.per_label() == {}
+    (copy / "none").mkdir()
+    with pytest.raises(DataError, match=r"none: holds no pictures"):
+        check_data(_with(recipe, "none", gate=("crops",)), copy)
+
+
+def test_a_picture_on_both_sides_is_refused(data: Path, tmp_path: Path) -> None:
+    """The same picture under two names cannot calibrate and judge."""
+    copy = tmp_path / "data"
+    shutil.copytree(data, copy)
+    (copy / "plain").mkdir()
+    shutil.copy(copy / "crops" / "with_mask" / "gen_0007.png", copy / "plain" / "other.png")
+    recipe = _with(_recipe("mask_classifier"), "plain", gate=("crops",))
+    with pytest.raises(DataError, match=r"gen_0007\.png: judges, and calibrates as .*other\.png"):
+        split_items(recipe, copy)
+
+
+def test_coverage_is_checked(data: Path, sides: Sides) -> None:
+    """A label that is missing or rare among what calibrates is said, and so are few items."""
+    recipe = _recipe("mask_classifier")
+    full = draw(recipe, data, sides)
+    assert full.per_label() == {"with_mask": 66, "without_mask": 66}
+    assert full.warnings() == []
+    masked = tuple(item for item in sides.train if item.label == "with_mask")
+    bare = [item for item in sides.train if item.label == "without_mask"]
+    few = draw(recipe, data, Sides((*masked, *bare[:3]), sides.held_back))
+    assert few.warnings() == [
+        "69 items are few to calibrate with; int8 wants 100 and more",
+        "of label 'without_mask' only 3 of the items to calibrate with",
+    ]
+    none = draw(recipe, data, Sides(masked, sides.held_back))
+    assert "of label 'without_mask' none of the items to calibrate with" in none.warnings()
+
+
+def test_saved_tensors_are_those_of_the_items(data: Path, sides: Sides, tmp_path: Path) -> None:
+    """The file for the converter holds every tensor in order, and each step is told."""
+    drawn = draw(_recipe("mask_classifier"), data, sides)
+    told: list[tuple[int, int]] = []
+    drawn.save(tmp_path / "calibration.npy", lambda done, total: told.append((done, total)))
+    saved = np.load(tmp_path / "calibration.npy", mmap_mode="r")
+    np.testing.assert_array_equal(saved, np.concatenate(list(drawn.tensors())))
+    assert told == [(k, len(drawn.items)) for k in range(len(drawn.items))]

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from converter.recipe import Recipe, VariantName, load_recipe
-from converter.tflite import ConversionError, ModelFile, read_back, read_operators, verify
+from converter.recipe import Recipe, load_recipe
+from converter.tflite import (
+    ConversionError,
+    ModelFile,
+    read_back,
+    read_operators,
+    read_tensors,
+    verify,
+)
 from edge.contract.bundle import load_bundle
+from edge.contract.manifest import VariantName
 from tests.helpers.bundles import TINT_CLASSIFIER
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -55,7 +67,7 @@ def test_float_inside_of_int8_is_found() -> None:
     """int8 at the ends does not hide an operator that works in float."""
     ends = _file("int8")
     file = replace(_file("float32"), variant="int8", inputs=ends.inputs, outputs=ends.outputs)
-    with pytest.raises(ConversionError, match=r"operator \w+ still works in FLOAT32"):
+    with pytest.raises(ConversionError, match=r"still in float: 1 × MEAN \(\w+\), 1 × FULLY_CONN"):
         verify(file, _recipe())
 
 
@@ -74,3 +86,57 @@ def test_operators_are_listed_in_order() -> None:
         assert set(operators[-1].types) == {kind}
         (dense,) = [operator for operator in operators if operator.channels]
         assert (dense.weight_type, dense.weights, dense.channels) == (kind, 6, 2)
+        assert (dense.macs, dense.parameters, dense.subgraph) == (6, 6, 0)
+        for before, after in pairwise(operators):
+            assert before.outputs == after.inputs
+
+
+def test_tensors_carry_their_quantization() -> None:
+    """Every tensor has a shape and a type; of int8 also one scale, of its weights one a channel."""
+    tensors = read_tensors((TINT_CLASSIFIER / "model.int8.tflite").read_bytes())
+    (image,) = [tensor for tensor in tensors if tensor.shape == (-1, 32, 32, 3)]
+    spec = _file("int8").inputs["image"]
+    assert spec.scale is not None
+    assert (image.type, image.scales, image.zero_points) == (
+        "INT8",
+        (spec.scale,),
+        (spec.zero_point,),
+    )
+    assert image.stored == 0
+    (weights,) = [tensor for tensor in tensors if tensor.shape == (2, 3)]
+    assert (weights.type, len(weights.scales), weights.axis, weights.stored) == ("INT8", 2, 0, 6)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"junk" * 9, b"\0\0\0\0TFL3", b"\xff" * 4 + b"TFL3" + b"\1" * 99]
+)
+def test_what_is_no_model_file_is_refused(content: bytes) -> None:
+    """Empty, foreign, truncated and damaged bytes are one line, not a crash."""
+    with pytest.raises(ConversionError, match=r"no TensorFlow Lite model|damaged or truncated"):
+        read_operators(content)
+
+
+def test_damage_is_refused_or_harmless() -> None:
+    """Bytes that are overwritten or cut off anywhere end in nothing but a ConversionError."""
+    whole = (TINT_CLASSIFIER / "model.int8.tflite").read_bytes()
+    random = np.random.default_rng(4)
+    refused = 0
+    for _ in range(200):
+        place = int(random.integers(8, len(whole)))
+        damaged = whole[:place] + random.bytes(8) + whole[place + 8 :]
+        for content in (damaged, whole[:place]):
+            try:
+                read_operators(content)
+                read_tensors(content)
+            except ConversionError:
+                refused += 1
+    assert refused > 100
+
+
+def test_reading_back_needs_no_tensorflow() -> None:
+    """The package is imported without TensorFlow and Keras, in the process that holds no model."""
+    code = "import converter.tflite, sys; print({'tensorflow', 'keras'} & set(sys.modules))"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "set()"

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from edge.cli import main
+from edge.commands import targets
 from edge.commands.eval import table
+from edge.contract.bundle import Bundle
 from tests.helpers.bundles import TINT_CLASSIFIER
+from tests.helpers.colours import ColourEngine, colour_manifest, paint
 from tests.helpers.command import linesight, station_models
 from tests.helpers.forbidden import forbid
 
@@ -106,3 +109,35 @@ def test_shares_are_percent_and_counts_are_counts() -> None:
     lines = list(table({"detection": {"recall": 0.5, "faces": 12}}))
     assert lines[0].split() == ["detection", "recall", "50.00", "%"]
     assert lines[1].split() == ["detection", "faces", "12"]
+
+
+def test_a_segmentation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bundle for segmentation is measured; its shares are percent, and its engine is closed."""
+    engines: list[ColourEngine] = []
+
+    def open_checked(bundle: Bundle, variant: str, *, threads: int) -> ColourEngine:
+        assert threads >= 1
+        engines.append(ColourEngine(bundle.manifest, variant))
+        return engines[-1]
+
+    monkeypatch.setattr(targets, "open_checked", open_checked)
+    bundle, data = tmp_path / "bundle", tmp_path / "data"
+    bundle.mkdir()
+    (bundle / "manifest.json").write_text(colour_manifest().to_json(), encoding="utf-8")
+    data.mkdir()
+    spot = paint((16, 32), ("red", slice(0, 8), slice(0, 4)))
+    assert cv2.imwrite(str(data / "a.png"), spot)
+    assert cv2.imwrite(str(data / "b.png"), paint((16, 32)))
+    (data / "train.csv").write_text("ImageId,ClassId,EncodedPixels\na.png,1,1 8 17 8\n")
+    report = tmp_path / "report.json"
+    assert main(["eval", str(bundle), "--data", str(data), "--json", str(report)]) == 0
+    figures = json.loads(report.read_text())
+    assert figures["dice"]["red"] == pytest.approx(2 / 3)
+    assert figures["verdict"]["accuracy_all"] == 1.0
+    said = capsys.readouterr()
+    shown = {" ".join(line.split()[:-2]): line.split()[-2] for line in said.out.splitlines()}
+    assert (shown["dice red"], shown["dice kaggle_silent"]) == ("66.67", "83.33")
+    assert shown["verdict accuracy_all"] == "100.00"
+    assert [engine.closed for engine in engines] == [1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import shutil
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,6 @@ from edge.contract.bundle import (
     choose_variant,
     find_bundle,
     load_bundle,
-    read_choice,
     search_path,
 )
 from edge.contract.errors import BundleNotFound, HashMismatch, ManifestError, ModelError
@@ -166,25 +164,3 @@ def test_a_wanted_variant_that_is_absent_is_an_error() -> None:
     """Nothing else is taken in its place; the message lists what there is."""
     with pytest.raises(ModelError, match="no variant 'int8', only float32, float16"):
         choose_variant(_manifest("float32", "float16"), "int8")
-
-
-def test_the_choice_is_read(tmp_path: Path) -> None:
-    """``choice.json`` maps bundles to variants."""
-    (tmp_path / "choice.json").write_text('{"a": "int8", "b": 3}', encoding="utf-8")
-    assert read_choice(tmp_path) == {"a": "int8"}
-
-
-def test_no_choice_is_no_error(tmp_path: Path) -> None:
-    """A device that has measured nothing has no file."""
-    assert read_choice(tmp_path) == {}
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe"])
-def test_a_broken_choice_is_logged_and_ignored(
-    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A preference that cannot be read does not keep the service from starting."""
-    (tmp_path / "choice.json").write_bytes(content)
-    with caplog.at_level(logging.WARNING):
-        assert read_choice(tmp_path) == {}
-    assert "choice.json" in caplog.text

@@ -11,8 +11,10 @@ import pytest
 
 import edge.contract.manifest as module
 from edge.contract.errors import BundleNotFound, ManifestError
-from edge.contract.manifest import json_schema, load_manifest
+from edge.contract.manifest import Manifest, json_schema, load_manifest
 from tests.helpers.bundles import BLOB_DETECTOR, TINT_CLASSIFIER, copy_bundle, edit_manifest
+from tests.helpers.colours import colour_manifest
+from tests.helpers.maps import classifier_manifest
 
 Json = dict[str, Any]
 
@@ -80,6 +82,86 @@ def test_a_wrong_manifest_is_refused_by_key(
         load_manifest(folder / "manifest.json")
     assert str(folder / "manifest.json") in caught.value.message
     assert "\n" not in str(caught.value)
+
+
+def _write(folder: Path, manifest: Manifest, spoil: Callable[[Json], object]) -> Path:
+    file = folder / "manifest.json"
+    data = json.loads(manifest.to_json())
+    spoil(data)
+    file.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    return file
+
+
+def _binary(data: Json) -> None:
+    """Turn a classifier's manifest into one with a single score."""
+    data["outputs"] = {"scores": "binary_score"}
+    for variant in data["variants"].values():
+        variant["outputs"]["scores"]["shape"] = [1, 1]
+
+
+def test_a_segmentation_has_a_map_for_each_label(tmp_path: Path) -> None:
+    """A segmentation's manifest comes back as written; the stride divides its maps."""
+    for stride in (1, 4):
+        manifest = colour_manifest((18, 35), stride=stride)
+        file = _write(tmp_path, manifest, lambda data: None)
+        assert load_manifest(file) == manifest
+        assert manifest.variants["int8"].outputs["masks"].shape == (
+            1,
+            18 // stride,
+            35 // stride,
+            3,
+        )
+
+
+def test_two_labels_may_share_one_score(tmp_path: Path) -> None:
+    """A classifier of two labels may give the score of the second alone."""
+    manifest = load_manifest(_write(tmp_path, classifier_manifest(), _binary))
+    assert manifest.outputs == {"scores": "binary_score"}
+
+
+SEGMENTATION_FAULTS: list[tuple[Callable[[Json], object], str]] = [
+    (lambda d: d["decode"].update(min_area=-1), "decode.segmentation.min_area: "),
+    (lambda d: d["decode"].update(min_area=1.5), "decode.segmentation.min_area: "),
+    (lambda d: d["decode"].pop("min_area"), "decode.segmentation.min_area: Field required"),
+    (lambda d: d["decode"].update(threshold=1.5), "decode.segmentation.threshold: "),
+    (lambda d: d["decode"].update(stride=0), "decode.segmentation.stride: "),
+    (lambda d: d["decode"].update(stride=2), r"expected \(1, 8, 16, 3\) for role class_masks"),
+    (lambda d: d["labels"].append("scratch"), r"expected \(1, 16, 32, 4\)"),
+    (lambda d: d.update(task="detection"), "decode.kind segmentation does not fit task detection"),
+    (lambda d: d.update(outputs={"masks": "class_scores"}), "needs the roles .'class_masks'."),
+]
+
+
+@pytest.mark.parametrize(("spoil", "reason"), SEGMENTATION_FAULTS)
+def test_a_wrong_segmentation_is_refused_by_key(
+    tmp_path: Path, spoil: Callable[[Json], object], reason: str
+) -> None:
+    """Every way for a segmentation to contradict itself is named."""
+    with pytest.raises(ManifestError, match=reason):
+        load_manifest(_write(tmp_path, colour_manifest(), spoil))
+
+
+def test_one_score_is_for_two_labels(tmp_path: Path) -> None:
+    """A binary score with three labels, with another shape or beside class scores is refused."""
+
+    def with_labels(data: Json) -> None:
+        _binary(data)
+        data["labels"].append("mask_incorrect")
+
+    def with_shape(data: Json) -> None:
+        data["outputs"] = {"scores": "binary_score"}
+
+    def with_both(data: Json) -> None:
+        data["outputs"] = {"scores": "class_scores", "probability": "binary_score"}
+
+    faults: list[tuple[Callable[[Json], object], str]] = [
+        (with_labels, "a binary_score is that of the second of exactly two labels"),
+        (with_shape, r"shape \(1, 2\), expected \(1, 1\) for role binary_score"),
+        (with_both, r"needs the roles \['class_scores'\] or \['binary_score'\], found"),
+    ]
+    for spoil, reason in faults:
+        with pytest.raises(ManifestError, match=reason):
+            load_manifest(_write(tmp_path, classifier_manifest(), spoil))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000])

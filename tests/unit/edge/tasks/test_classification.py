@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
+from edge.contract.manifest import Manifest
 from edge.errors import ModelError, NonFiniteOutput
 from edge.tasks import decode_classifications
 from edge.tasks.classification import cut
-from tests.helpers.maps import classifier_manifest, detector_manifest
+from tests.helpers.maps import classifier_manifest, detector_manifest, manifest
 
 MANIFEST = classifier_manifest()
+
+
+def _binary() -> Manifest:
+    """A classifier of one output, the probability of ``without_mask``."""
+    float32 = {"dtype": "float32", "shape": [1, 1]}
+    int8 = {"dtype": "uint8", "shape": [1, 1], "scale": 1 / 250, "zero_point": 0}
+    return manifest(
+        "classification",
+        {"float32": {"probability": float32}, "int8": {"probability": int8}},
+        labels=["with_mask", "without_mask"],
+        outputs={"probability": "binary_score"},
+        decode={"kind": "classification"},
+    )
 
 
 def test_one_record_for_each_row() -> None:
@@ -27,6 +42,32 @@ def test_quantized_scores_are_made_real() -> None:
         {"scores": np.array([[255, 50]], np.uint8)}, MANIFEST, "int8"
     )
     np.testing.assert_allclose(result.scores, [1.0, 0.2], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("variant", "raw"),
+    [
+        ("float32", np.array([[0.2], [1.0]], np.float32)),
+        ("int8", np.array([[50], [255]], np.uint8)),
+    ],
+)
+def test_one_score_is_that_of_the_second_label(
+    variant: str, raw: npt.NDArray[np.float32 | np.uint8]
+) -> None:
+    """A binary score belongs to the second label, and the first one gets what is left of 1."""
+    first, second = decode_classifications({"probability": raw}, _binary(), variant)
+    assert first.labels == ("with_mask", "without_mask")
+    np.testing.assert_allclose(first.scores, [0.8, 0.2], rtol=1e-6)
+    np.testing.assert_array_equal(second.scores, [0.0, 1.0])
+    assert (first.label, second.label) == ("with_mask", "without_mask")
+
+
+def test_non_finite_binary_scores_are_refused() -> None:
+    """F21: NaN in a binary score is NonFiniteOutput."""
+    with pytest.raises(NonFiniteOutput, match="'probability'"):
+        decode_classifications(
+            {"probability": np.array([[np.nan]], np.float32)}, _binary(), "float32"
+        )
 
 
 def test_non_finite_scores_are_refused() -> None:
