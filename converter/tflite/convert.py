@@ -67,7 +67,7 @@ def convert(saved_model: Path, job: VariantJob) -> bytes:
 
     def start() -> Any:
         converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
-        # It holds a hash that Python salts anew in every process.
+        # TensorFlow's notes about itself; a file with layers in float would have none either.
         converter.exclude_conversion_metadata = True
         return converter
 
