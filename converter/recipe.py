@@ -83,11 +83,13 @@ class Representative(_Strict):
 class Quantize(_Strict):
     """How the integer variants are made.
 
-    ``input_output`` is what int8 and int16x8 take and give at their ends. When one of them misses
-    its gate, up to ``float_layers`` of its worst layers stay in float; 0 gives up at once.
+    ``input_output`` is what int8 and int16x8 take and give at their ends. ``keep_float`` names
+    layers of the network that stay in float in int8 whatever comes. When int8 misses its gate, up
+    to ``float_layers`` of its worst layers stay in float as well; 0 gives up at once.
     """
 
     input_output: Literal["integer", "float32"] = "integer"
+    keep_float: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     float_layers: Annotated[int, Field(ge=0, le=64)] = 8
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,14 +94,14 @@ class VariantMaker:
         Measured
             The first that passes; if none does, the plain one with what was tried.
         """
-        unlike = self._unlike(variant, bench, reference)
-        plain = self._measured(variant, bench, reference, unlike)
+        kept = (*self._kept(variant, reference), *self._unlike(variant, bench, reference))
+        plain = self._measured(variant, bench, reference, kept)
         if plain.passed or variant != "int8":
             return plain
         most = self._recipe.quantize.float_layers
         count = 1
         while count <= most:
-            layers = (*unlike, *worst_layers(plain.layers, count))
+            layers = (*kept, *worst_layers(plain.layers, count))
             self._say(f"{variant}: misses its gate; again with {len(layers)} layers in float")
             try:
                 mended = self._measured(variant, bench, reference, layers)
@@ -128,6 +129,24 @@ class VariantMaker:
             f"decides alike on {100 * found.agreed:.2f} % of {len(found.score.decisions)}"
         )
         return found
+
+    def _kept(self, variant: VariantName, reference: ModelFile) -> tuple[str, ...]:
+        """What the recipe keeps in float, by the names of the float32 file's tensors."""
+        if variant != "int8":
+            return ()
+        given = [name for o in read_operators(reference.content) for name in o.outputs]
+        found: dict[str, None] = {}
+        for layer in self._recipe.quantize.keep_float:
+            # Keras numbers the scopes of its layers: conv2d_2 becomes model_1/conv2d_2_1/….
+            scope = re.compile(rf"(^|/){re.escape(layer)}(_\d+)?/")
+            mine = [name for name in given if scope.search(name.partition(";")[0])]
+            if not mine:
+                raise ConversionError(
+                    f"quantize.keep_float: the network has no layer {layer!r}",
+                    hint="linesight-convert inspect lists the layers",
+                )
+            found |= dict.fromkeys(mine)
+        return tuple(found)
 
     def _unlike(self, variant: VariantName, bench: Bench, reference: ModelFile) -> tuple[str, ...]:
         """Layers that must stay in float lest parts of one output share a scale they cannot."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,14 @@ from converter.quiet import quiet
 from converter.tflite.errors import ConversionError
 from converter.tflite.operators import BY_KIND, Operator, left_in_float, read_operators
 from converter.tflite.refusal import refusal
-from converter.tflite.rewrite import disguise, free_float_outputs, name_as, reveal
+from converter.tflite.rewrite import (
+    disguise,
+    free_float_outputs,
+    join_scales,
+    name_as,
+    reveal,
+    split_scales,
+)
 
 _Start = Callable[[], Any]  # gives a fresh converter of the SavedModel
 _Samples = Callable[[], Iterator[dict[str, npt.NDArray[np.float32]]]]
@@ -105,7 +113,7 @@ def _int8(tf: Any, start: _Start, job: VariantJob) -> Any:
     converter.representative_dataset = _samples(job)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     operators = read_operators(bytes(start().convert()))
-    if job.float_layers or any(operator.name == "ELU" for operator in operators):
+    if job.float_layers or _needs_hand(operators):
         return _selective(tf, converter, operators, job)
     ends = tf.int8 if job.input_output == "integer" else tf.float32
     converter.inference_input_type = converter.inference_output_type = ends
@@ -138,12 +146,22 @@ def _selective(tf: Any, converter: Any, operators: list[Operator], job: VariantJ
             denylisted_ops=sorted({o.name for o in chosen if o.name in BY_KIND}),
         ),
     )
-    debugger.calibrated_model = disguise(bytes(debugger.calibrated_model))
-    content = bytes(debugger.get_nondebug_quantized_model())
+    debugger.calibrated_model = disguise(split_scales(bytes(debugger.calibrated_model)))
+    content = join_scales(bytes(debugger.get_nondebug_quantized_model()))
     if integer:
         content = free_float_outputs(content)
     content = name_as(content, [operator.outputs for operator in operators])
     return reveal(content, [o.outputs[0] for o in operators if o.name == "ELU"])
+
+
+def _needs_hand(operators: list[Operator]) -> bool:
+    """Whether the quantizer by itself would make less of these operators than there is in them."""
+    users = Counter(name for operator in operators for name in operator.inputs)
+    return any(
+        operator.name == "ELU"
+        or (operator.name == "CONCATENATION" and any(users[n] > 1 for n in operator.inputs))
+        for operator in operators
+    )
 
 
 def _int16x8(tf: Any, start: _Start, job: VariantJob) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import flatbuffers  # type: ignore[import-untyped]  # has no stubs; comes with ai-edge-litert
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from converter.tflite.operators import parse
@@ -13,6 +16,10 @@ from converter.tflite.operators import parse
 _QUANTIZE = schema.BuiltinOperator.QUANTIZE
 _BETWEEN = (_QUANTIZE, schema.BuiltinOperator.DEQUANTIZE)
 _ELU = schema.BuiltinOperator.ELU
+_CONCATENATION = schema.BuiltinOperator.CONCATENATION
+
+_NARROW = 2.0
+"""A tensor with a range this many times narrower than its join's is worth a scale of its own."""
 
 
 def free_float_outputs(content: bytes) -> bytes:
@@ -50,6 +57,56 @@ def disguise(content: bytes) -> bytes:
             operator.opcodeIndex = len(model.operatorCodes) - 1
             operator.builtinOptionsType = schema.BuiltinOptions.LeakyReluOptions
             operator.builtinOptions = schema.LeakyReluOptionsT()
+    return pack(model)
+
+
+def split_scales(content: bytes) -> bytes:
+    """Let a tensor that is joined to others keep its own scale for whoever else takes it.
+
+    A join wants one scale for all that it takes, and the quantizer gives it to these tensors
+    themselves: the encoder of a U-Net would work with the scale of its decoder, which may be a
+    hundred times as coarse. So what goes into the join is made a tensor of its own, here by a leaky
+    ReLU of slope 1, which changes nothing; :func:`join_scales` makes a ``QUANTIZE`` of it.
+    """
+    model = parse(content)
+    graph = model.subgraphs[0]
+    users = Counter(int(i) for operator in graph.operators for i in operator.inputs)
+    joins = [o for o in graph.operators if _kind_of(model, o) == _CONCATENATION]
+    code = len(model.operatorCodes)
+    for join in joins:
+        join.inputs = np.array(join.inputs)  # what was read is read-only
+        wide = max(_extent(graph.tensors[int(i)]) for i in join.inputs)
+        for place, index in enumerate(join.inputs):
+            tensor = graph.tensors[int(index)]
+            if users[int(index)] > 1 and 0 < _extent(tensor) < wide / _NARROW:
+                own = copy.deepcopy(tensor)
+                own.name = tensor.name + b"/joined"
+                graph.tensors.append(own)
+                copied = schema.OperatorT()
+                copied.opcodeIndex = code
+                copied.inputs = np.array([index], np.int32)
+                copied.outputs = np.array([len(graph.tensors) - 1], np.int32)
+                copied.builtinOptionsType = schema.BuiltinOptions.LeakyReluOptions
+                copied.builtinOptions = schema.LeakyReluOptionsT()
+                copied.builtinOptions.alpha = 1.0
+                join.inputs[place] = len(graph.tensors) - 1
+                graph.operators.insert(graph.operators.index(join), copied)
+    if code == len(model.operatorCodes):
+        model.operatorCodes.append(_code(schema.BuiltinOperator.LEAKY_RELU))
+    return pack(model)
+
+
+def join_scales(content: bytes) -> bytes:
+    """Undo what :func:`split_scales` did for the quantizer's eyes: a copy becomes ``QUANTIZE``."""
+    model = parse(content)
+    code = len(model.operatorCodes)
+    for operator in model.subgraphs[0].operators:
+        options = operator.builtinOptions
+        if _kind_of(model, operator) == schema.BuiltinOperator.LEAKY_RELU and options.alpha == 1.0:
+            operator.opcodeIndex = code
+            operator.builtinOptionsType = schema.BuiltinOptions.QuantizeOptions
+            operator.builtinOptions = schema.QuantizeOptionsT()
+    model.operatorCodes.append(_code(_QUANTIZE))
     return pack(model)
 
 
@@ -113,6 +170,21 @@ def pack(model: Any) -> bytes:
 def _inner(model: Any) -> list[Any]:
     """The operators of the main graph that do more than lead from one type to another."""
     return [o for o in model.subgraphs[0].operators if _kind_of(model, o) not in _BETWEEN]
+
+
+def _code(kind: int) -> Any:
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = kind
+    code.version = 1
+    return code
+
+
+def _extent(tensor: Any) -> float:
+    """Width of the range that the calibration saw; 0 when it saw none."""
+    seen = tensor.quantization
+    if seen is None or seen.min is None or seen.max is None or not len(seen.min):
+        return 0.0
+    return float(seen.max[0]) - float(seen.min[0])
 
 
 def _kind_of(model: Any, operator: Any) -> int:

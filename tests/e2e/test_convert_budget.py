@@ -35,6 +35,10 @@ for number, label in enumerate(labels):
         image = cv2.resize(cv2.imread(str(path)), (224, 224))[..., ::-1]
         pictures.append(image / 127.5 - 1.0)
         truth.append(np.eye(len(labels))[number])
+for layer in base.layers:  # means and deviations of these pictures, or activations vanish
+    if isinstance(layer, keras.layers.BatchNormalization):
+        layer.momentum = 0.0
+base(np.array(pictures, np.float32), training=True)
 features = base.predict(np.array(pictures, np.float32), verbose=0)
 mean, scale = features.mean(0), features.std(0) + 1e-3
 known = np.c_[(features - mean) / scale, np.ones(len(features))]

@@ -168,6 +168,7 @@ def _planted() -> dict[str, Jobs]:
         for form in ("map", "list"):
             _export(_joined(span, flat=form == "list"), f"{name}_{form}")
     _export(_one_head(), "head")
+    _export(_skipped(), "skip")
 
     def jobs(network: str) -> Jobs:
         def give(folder: Path) -> Iterator[tuple[str, VariantJob]]:
@@ -194,7 +195,7 @@ def _planted() -> dict[str, Jobs]:
 
         return give
 
-    networks = ["planted", "sound", "head"]
+    networks = ["planted", "sound", "head", "skip"]
     networks += [f"{name}_{form}" for name in ("boxes", "fractions") for form in ("map", "list")]
     return {network: jobs(network) for network in networks}
 
@@ -238,6 +239,23 @@ def _joined(span: float, *, flat: bool) -> Any:
         boxes = layers.Reshape((4, 4), name="box_list")(boxes)
         score = layers.Reshape((4, 1), name="score_list")(score)
     return keras.Model(image, layers.Concatenate(name="found")([boxes, score]))
+
+
+def _skipped() -> Any:
+    """A tensor of ones goes on by itself, and is joined with one of hundreds, as in a U-Net."""
+    import keras
+
+    layers = keras.layers
+    keras.utils.set_random_seed(8)
+    image = keras.Input((SIZE, SIZE, 3), name="image")
+    small = layers.Conv2D(8, 3, padding="same", activation="relu", name="encoder")(image)
+    large = layers.Conv2D(8, 3, padding="same", activation="relu", name="decoder")(small)
+    large = layers.Rescaling(PIXELS, name="grown")(large)
+    joined = layers.Concatenate(name="joined")([small, large])
+    own = layers.Conv2D(4, 3, padding="same", name="own")(small)
+    both = layers.Conv2D(4, 3, padding="same", name="both")(joined)
+    both = layers.Rescaling(1 / PIXELS, name="shrunk")(both)
+    return keras.Model(image, layers.Add(name="sum")([own, both]))
 
 
 def _one_head() -> Any:

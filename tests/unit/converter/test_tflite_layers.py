@@ -211,3 +211,16 @@ def test_channels_without_values_need_no_steps() -> None:
     assert unlike_channels([table[:20], table[20:]], 4.0) == (2,)
     assert unlike_channels([table[:, 1:]], 4.0) == ()
     assert unlike_channels([], 4.0) == ()
+
+
+def test_join_leaves_others_their_own_scale(made: Path) -> None:
+    """What a join forces into a coarse scale keeps its own for whoever else takes it, in int8."""
+    layers = {layer.name: layer for layer in _compared(made, "skip")}
+    (encoder,) = [layer for name, layer in layers.items() if "/encoder_" in name.split(";")[0]]
+    (joined,) = [layer for layer in layers.values() if layer.operator == "CONCATENATION"]
+    assert joined.high > 20 * encoder.high
+    assert encoder.snr_db > 30
+    content = (made / "skip.int8.tflite").read_bytes()
+    assert not any(operator.floats for operator in read_operators(content))
+    between = [o for o in read_operators(content) if o.name == "QUANTIZE"]
+    assert len(between) == 1
