@@ -37,8 +37,9 @@ class Verified:
     baseline
         What it is held against: Keras as the manifest has it, or on other data the float32
         variant; None when there is neither.
-    agreed
-        Share of the items on which it decides as the float32 variant; None when there is none.
+    agreed, decisions
+        Share of the items on which it decides as the float32 variant, None when there is none; and
+        how many decisions there are.
     reasons
         Why it does not hold; empty when it does.
     """
@@ -48,6 +49,7 @@ class Verified:
     recorded: float
     baseline: float | None
     agreed: float | None
+    decisions: int
     reasons: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -57,6 +59,7 @@ class Verified:
             "recorded": self.recorded,
             "baseline": self.baseline,
             "agreement": self.agreed,
+            "decisions": self.decisions,
             "passed": not self.reasons,
             "reasons": list(self.reasons),
         }
@@ -185,4 +188,12 @@ def _verified(
             f"decides as float32 on {100 * agreed:.2f} % of {len(score.decisions)} items, "
             f"gate.agreement is {recipe.gate.agreement:g}"
         )
-    return Verified(variant, score.value, gate.value, baseline, agreed, tuple(reasons))
+    return Verified(
+        variant,
+        score.value,
+        gate.value,
+        baseline,
+        agreed,
+        len(score.decisions),
+        tuple(reasons),
+    )

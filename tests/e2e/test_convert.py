@@ -191,6 +191,7 @@ def runs(site: Path, trained: Path) -> dict[str, Any]:
     hand = ["--keras", "tint.keras", "--data", "data"]
     calls = {
         "plain": ["convert", "tint/recipe.toml", *hand],
+        "again": ["convert", "tint/recipe.toml", *hand, "--out", "again"],
         "bgr": ["convert", "bgr.toml", *hand, "--out", "tint"],
         "spoiled": ["convert", "two.toml", *hand, "--out", "tint", "--report", "spoiled.html"],
         "spoiled, skipped": ["convert", "two.toml", *hand, "--out", "few", "--skip-failed"],
@@ -275,6 +276,20 @@ def test_bundle_keeps_its_recipe(site: Path, runs: dict[str, Any]) -> None:
         row = f"| {name} | {variant.bytes:,} | {variant.gate.value:.4f} | +0.0000 | 100.00 % |"
         assert row in card
     assert "Painted by a program." in card
+
+
+def test_same_recipe_same_bytes(site: Path, runs: dict[str, Any]) -> None:
+    """The same recipe, model and data give the same files again, but for the time stamp."""
+    _passed(runs["again"])
+    stamps = [
+        load_bundle(site / folder).manifest.provenance.created.encode()
+        for folder in ("tint", "again")
+    ]
+    names = sorted(path.name for path in (site / "tint").iterdir())
+    assert names == sorted(path.name for path in (site / "again").iterdir())
+    for name in names:
+        one, two = ((site / folder / name).read_bytes() for folder in ("tint", "again"))
+        assert one.replace(stamps[0], b"") == two.replace(stamps[1], b""), name
 
 
 def test_wrong_color_order_is_caught(runs: dict[str, Any]) -> None:

@@ -25,8 +25,6 @@ SWAPPED = ('color = "RGB"', 'color = "BGR"')
 PLANTED = [
     ("mask_classifier", SWAPPED, 'input.color = "RGB"'),
     ("mask_classifier", UNIT, "the range [-1, 1]"),
-    ("face_detector", SWAPPED, 'input.color = "RGB"'),
-    ("face_detector", UNIT, "the range [-1, 1]"),
     ("face_detector", STRETCHED, 'input.resize.mode = "letterbox"'),
 ]
 
