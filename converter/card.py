@@ -117,7 +117,7 @@ def _variants(recipe: Recipe, manifest: Manifest, facts: Facts) -> Iterator[str]
     )
     for found in facts.variants.values():
         if found.float_layers:
-            layers = ", ".join(found.float_layers)
+            layers = ", ".join(name.partition(";")[0] for name in found.float_layers)
             yield f"In {found.made.variant} these layers stay in float: {layers}."
     yield from (f"Left out: {line}." for line in facts.skipped)
 

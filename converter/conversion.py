@@ -195,6 +195,6 @@ def _worst(found: Measured) -> list[str]:
     """The layers that cost the most, with what they leave of the signal."""
     errors = {layer.name: layer for layer in found.layers}
     return [
-        f"{errors[name].operator} {name} ({errors[name].snr_db:.0f} dB)"
+        f"{errors[name].operator} {name.partition(';')[0]} ({errors[name].snr_db:.0f} dB)"
         for name in worst_layers(found.layers, NAMED)
     ]

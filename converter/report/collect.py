@@ -133,6 +133,7 @@ def _layer(error: LayerError) -> LayerRow:
         snr_db=error.snr_db,
         cosine=error.cosine,
         largest=error.largest,
+        added=error.added,
         saturated=error.saturated,
         low=error.low,
         high=error.high,

@@ -29,6 +29,8 @@ class LayerRow:
         Of its output tensor, and what makes it.
     snr_db, cosine, largest
         How far its output lies from float: ratio of the powers, angle, largest difference.
+    added
+        Share of the signal that the layer alone loses, fed with what the float model gives it.
     saturated
         Share of the float values that lie outside of the quantized range, in [0, 1].
     low, high
@@ -47,6 +49,7 @@ class LayerRow:
     snr_db: float
     cosine: float
     largest: float
+    added: float
     saturated: float
     low: float
     high: float

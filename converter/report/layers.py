@@ -39,9 +39,9 @@ def layers_part(variants: Iterable[VariantRow]) -> Markup:
 
 
 def worst(layers: Sequence[LayerRow]) -> list[int]:
-    """Indexes of the integer layers with the least signal over noise, the worst first."""
+    """Indexes of the integer layers that lose the most by themselves, the worst first."""
     integer = [index for index, layer in enumerate(layers) if not layer.in_float]
-    return sorted(integer, key=lambda index: layers[index].snr_db)[:WORST]
+    return sorted(integer, key=lambda index: -layers[index].added)[:WORST]
 
 
 def _variant(variant: VariantRow) -> Iterable[Markup]:
@@ -50,7 +50,8 @@ def _variant(variant: VariantRow) -> Iterable[Markup]:
     yield element("h3", variant.name)
     yield element("div", snr_by_layer(variant.name, layers, chosen), class_="wide")
     if variant.float_layers:
-        yield element("p", f"Left in float: {', '.join(variant.float_layers)}.")
+        kept = ", ".join(_plain(name) for name in variant.float_layers)
+        yield element("p", f"Left in float: {kept}.")
     drawn = any(layers[index].histogram for index in chosen)
     heads = (*_HEADS, *_RANGE_HEADS, *(["values and range"] if drawn else []))
     yield table(heads, (_worst_row(variant, index, drawn) for index in chosen))
@@ -72,10 +73,16 @@ def _worst_row(variant: VariantRow, index: int, drawn: bool) -> list[str]:
 def _row(layer: LayerRow, index: int) -> list[str]:
     held = [f"{short(layer.low)} … {short(layer.high)}", percent(layer.saturated)]
     return [
-        element("div", f"{layer.name} ", element("small", layer.operator), class_="name"),
+        element("div", f"{_plain(layer.name)} ", element("small", layer.operator), class_="name"),
         str(index + 1),
+        percent(layer.added),
         decibel(layer.snr_db),
         fixed(layer.cosine, 4),
         short(layer.largest),
         *(["in float", NONE] if layer.in_float else held),
     ]
+
+
+def _plain(name: str) -> str:
+    """A tensor's name without those of the operators that were fused into its own."""
+    return name.partition(";")[0]

@@ -49,6 +49,7 @@ def _layer(index: int, **given: object) -> LayerRow:
         "snr_db": 38.25 - index,
         "cosine": 0.9987,
         "largest": 0.0312,
+        "added": 0.001 * index,
         "saturated": 0.0123,
         "low": -0.25,
         "high": 5.75,
@@ -400,7 +401,7 @@ def test_the_probe_says_whether_the_recipe_is_right() -> None:
 
 
 def test_worst_layers_are_integer_ones() -> None:
-    """The ten with the least signal over noise, the worst first; what is in float is not among
+    """The ten that lose the most by themselves, the worst first; what is in float is not among
     them and has no range.
     """
     layers = (*INT8.layers, _layer(30, in_float=True))
