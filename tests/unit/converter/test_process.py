@@ -42,6 +42,9 @@ keras.Model(image, layers.Dense(2, name="dense")(layers.Flatten(name="flat")(x))
 """
 
 PARENT = """
+import signal
+# A shell's background jobs ignore it, and what they start inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import sys
 from pathlib import Path
 from converter.process import KerasProcess

@@ -45,7 +45,7 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("threshold = ", "treshold = ").replace("count = 200", "count = 0")
     text = text.replace('name = "face_detector"', "name = 7").replace('color = "RGB"', "")
     text = text.replace('kind = "face_detector"', 'kind = "face_detector"\nheigth = 384')
-    text = text.replace("budget = 0.01", "budget = 1.5")
+    text = text.replace("budget = 0.005", "budget = 1.5")
     assert _mistakes(tmp_path, text) == [
         "name: input should be a valid string, not 7",
         "input.color: is missing and has no default",
