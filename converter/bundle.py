@@ -7,7 +7,7 @@ from pathlib import Path
 
 from converter.card import Facts, render
 from converter.conversion import Outcome
-from converter.folder import replacing
+from converter.folder import check_target, replacing
 from converter.gate import passed
 from converter.measure import GOLDEN_SEED
 from edge.contract.bundle import Bundle, load_bundle
@@ -41,6 +41,8 @@ def write_bundle(outcome: Outcome, out: Path) -> Manifest:
 
     Raises
     ------
+    UsageError
+        Something that is no part of a bundle lies in the folder now.
     FolderError
         The bundle cannot be written; the old one is intact.
     ModelError
@@ -53,6 +55,7 @@ def write_bundle(outcome: Outcome, out: Path) -> Manifest:
         for found in outcome.passed
     }
     manifest = outcome.draft.of(made, gates)
+    check_target(out)  # again: the conversion took minutes
     with replacing(out) as folder:
         for file in made:
             (folder / f"model.{file.variant}.tflite").write_bytes(file.content)

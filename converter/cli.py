@@ -231,7 +231,8 @@ def _init(args: argparse.Namespace) -> int:
 
     out = args.out or Path("recipe.toml")
     write_recipe(args.model, out, weights=args.weights, limits=_limits(args))
-    _say()(f"wrote {out}: read it, mend what is marked, then `linesight-convert convert {out}`")
+    _say()(f"wrote {out}: read it and mend what is marked, then")
+    _say()(f"linesight-convert convert {out} --keras {args.model} --data DIR --out BUNDLE")
     return 0
 
 

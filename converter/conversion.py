@@ -154,7 +154,7 @@ def run(request: Request, say: Say) -> Outcome:
             calibration.save(
                 process.folder / "calibration.npy", partial(say.step, "calibration: prepared")
             )
-        return _variants(outcome, maker, bench, reference)
+        return _variants(outcome, maker, bench, reference, say)
 
 
 def _items(request: Request, say: Say) -> tuple[RepresentativeData, HeldBack]:
@@ -174,7 +174,9 @@ def _probed(bench: Bench, reference: ModelFile) -> Probe:
         return probe(bench.held_back.recipe, bundle.manifest, engine, bench.held_back)
 
 
-def _variants(outcome: Outcome, maker: VariantMaker, bench: Bench, reference: ModelFile) -> Outcome:
+def _variants(
+    outcome: Outcome, maker: VariantMaker, bench: Bench, reference: ModelFile, say: Say
+) -> Outcome:
     recipe = outcome.request.file.recipe
     variants: dict[str, Measured] = {}
     failures: dict[str, LineSightError] = {}
@@ -185,6 +187,8 @@ def _variants(outcome: Outcome, maker: VariantMaker, bench: Bench, reference: Mo
             failures[variant] = error
             continue
         variants[variant] = found
+        for warning in found.warnings:
+            say(f"warning: {variant}: {warning}")
         if not found.passed:
             worst = _worst(found)
             failures[variant] = refusal(recipe, variant, found.reasons, worst)

@@ -40,12 +40,14 @@ def replacing(target: Path) -> Iterator[Path]:
     FolderError
         The disk is full, the parent is not writable, or another process writes the same folder.
     """
-    target = target.absolute()
+    target = target.resolve()  # a link stays a link, to the new folder
     new = target.with_name(f".{target.name}.new")
     with ExitStack() as stack:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             _recover(target)
+            if new.is_symlink():
+                new.unlink()
             new.mkdir(exist_ok=True)
             stack.enter_context(_locked(new, target))
             stack.callback(shutil.rmtree, new, ignore_errors=True)
@@ -72,10 +74,16 @@ def check_target(out: Path) -> None:
     Raises
     ------
     UsageError
-        It is a file, or holds files that no bundle has: they would be lost.
+        It is a file, the folder that somebody works in, or holds files that no bundle has: they
+        would be lost.
     """
     if not out.exists():
         return
+    if out.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise UsageError(
+            f"--out {out}: is the folder you are in, and is replaced as a whole",
+            hint="name another folder with --out",
+        )
     if not out.is_dir():
         raise UsageError(f"--out {out}: is a file", hint="name the bundle's folder")
     strangers = sorted(

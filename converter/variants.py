@@ -111,12 +111,12 @@ class VariantMaker:
             if mended.passed:
                 return mended
             count *= 2
-        tried = (
-            f"with up to {most} layers in float it still does not hold"
-            if most
-            else "quantize.float_layers is 0, so no layer was left in float"
+        cannot = (
+            f"does not hold with {count // 2} of its worst layers in float either"
+            if count > 1
+            else "may leave no layer in float (quantize.float_layers)"
         )
-        return replace(plain, warnings=(*plain.warnings, tried))
+        return replace(plain, reasons=(*plain.reasons, cannot))
 
     def _measured(
         self, variant: VariantName, bench: Bench, reference: ModelFile, layers: tuple[str, ...]

@@ -75,7 +75,7 @@ class Verification:
     bundle
         Which one.
     same_data
-        Whether the data is, byte by byte, that of the conversion.
+        Whether the pictures that calibrate are, byte by byte, those of the conversion.
     items
         How many judged.
     variants
@@ -182,6 +182,12 @@ def _verified(
         reasons.append(
             f"loses {baseline - score.value:.4f} of {gate.metric} {baseline:.4f}, "
             f"gate.budget is {recipe.gate.budget:g}"
+        )
+    if baseline is None:
+        reasons.append("cannot be judged on other data than its own: the bundle has no float32")
+    if score.value < recipe.gate.least - recipe.gate.budget:
+        reasons.append(
+            f"reaches {gate.metric} {score.value:.4f}, gate.least is {recipe.gate.least:g}"
         )
     if agreed is not None and agreed < recipe.gate.agreement:
         reasons.append(
