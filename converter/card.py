@@ -125,13 +125,20 @@ def _variants(recipe: Recipe, manifest: Manifest, facts: Facts) -> Iterator[str]
 def _figures(facts: Facts) -> Iterator[str]:
     name = "float32" if "float32" in facts.variants else "Keras"
     score = facts.variants["float32"].score if name == "float32" else facts.baseline
-    yield from ("", f"## All figures of {name}", "", "| figure | value |", "|---|---:|")
+    yield from ("", f"## All figures of {name}", "")
+    yield (
+        "In brackets: 95 % intervals, by drawing the pictures again; `docs/evaluation.md` explains "
+        "every figure."
+    )
+    yield from ("", "| figure | value |", "|---|---:|")
     for source, section in score.sections.items():
         yield from (_row([f"{source}: {key}", value]) for key, value in _flat(section))
     if facts.training:
         yield from ("", "## What the training measured (`metrics.json`)", "")
         yield from ("| figure | value |", "|---|---:|")
-        yield from (_row(pair) for pair in _flat(facts.training))
+        # A whole curve of thresholds, beside the one that was read off.
+        shown = {key: value for key, value in facts.training.items() if key != "at_precision"}
+        yield from (_row(pair) for pair in _flat(shown))
 
 
 def _limits(recipe: Recipe) -> Iterator[str]:
@@ -145,21 +152,28 @@ def _row(cells: Iterable[str]) -> str:
 
 def _details(score: Score) -> dict[str, str]:
     """The figures beside the gate's metric that a reader compares between variants."""
-    found: dict[str, str] = {}
-    for source, section in score.sections.items():
-        for key, value in _flat(section):
-            if key in ("detection.recall", "detection.precision", "classification.accuracy"):
-                found[f"{source}: {key.partition('.')[2]}"] = value
-    return found
+    return {
+        f"{source}: {key}": f"{section[name][key]:.4f}"
+        for source, section in score.sections.items()
+        for name, key in (
+            ("detection", "recall"),
+            ("detection", "precision"),
+            ("classification", "accuracy"),
+        )
+        if key in section.get(name, {})
+    }
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested figures as ``a.b.c`` → text."""
+    """Nested figures as ``a.b.c`` → text, each with its interval, a section's own ones first."""
+    ranges = table.get("interval", {})
     for key, value in table.items():
-        if isinstance(value, Mapping):
-            if key != "at_precision":  # a whole curve; the training's curve has its own file
-                yield from _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, float):
-            yield prefix + str(key), f"{value:.4f}"
-        else:
+        if isinstance(value, float):
+            low, high = ranges.get(key, (None, None))
+            beside = "" if low is None else f" ({low:.2f}-{high:.2f})"
+            yield prefix + str(key), f"{value:.4f}{beside}"
+        elif not isinstance(value, Mapping):
             yield prefix + str(key), str(value)
+    for key, value in table.items():
+        if isinstance(value, Mapping) and key != "interval":
+            yield from _flat(value, f"{prefix}{key}.")

@@ -52,14 +52,11 @@ class Taken:
         Counts what was taken of this camera, from 0 and without a gap, in the order of the frames.
     frame
         None exactly once for each camera: its mailbox is closed and this was its last ticket.
-    taken_ns
-        Monotonic time of the take.
     """
 
     camera: str
     ticket: int
     frame: Frame | None
-    taken_ns: int
 
 
 class Mailbox:
@@ -142,7 +139,7 @@ class Mailbox:
             return None
         ticket = self._tickets
         self._tickets += 1
-        return Taken(self.camera, ticket, frame, time.monotonic_ns())
+        return Taken(self.camera, ticket, frame)
 
     def _discard(self) -> None:
         self._dropped += len(self._frames)

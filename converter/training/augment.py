@@ -58,41 +58,107 @@ def _bytes(table: NDArray[np.floating]) -> Image:
     return np.asarray(np.clip(np.rint(table * 255), 0, 255), np.uint8)
 
 
+MASK_COLOURS = (
+    (235, 235, 235),
+    (200, 160, 110),
+    (190, 190, 120),
+    (35, 35, 35),
+    (160, 150, 220),
+)
+"""BGR of the masks that are worn most: white, two blues, black, pink."""
+
+
 def draw_mask(image: Image, box: NDArray[np.float32], rng: np.random.Generator) -> None:
     """Draw something like a face mask over the lower half of a face, in place: most labelled
-    faces wear none.
+    faces wear none. Half the masks have a common colour, the others any, and some a pattern.
     """
-    x0, y0, x1, y1 = (float(v) for v in box)
-    w, h = x1 - x0, y1 - y0
-    top, tilt = y0 + h * rng.uniform(0.42, 0.6), h * rng.normal(0, 0.03)
+    h = float(box[3] - box[1])
+    top = float(box[1]) + h * rng.uniform(0.42, 0.6)
+    _draw_cover(image, box, top, float(box[1]) + h * rng.uniform(0.94, 1.04), rng)
+
+
+def draw_chin_mask(image: Image, box: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Draw a mask that was pulled below the chin, in place: it leaves mouth and nose free."""
+    h = float(box[3] - box[1])
+    top = float(box[1]) + h * rng.uniform(0.93, 1.0)
+    _draw_cover(image, box, top, top + h * rng.uniform(0.15, 0.3), rng)
+
+
+def _draw_cover(
+    image: Image, box: NDArray[np.float32], top: float, bottom: float, rng: np.random.Generator
+) -> None:
+    x0, x1 = float(box[0]), float(box[2])
+    w, h = x1 - x0, bottom - top
+    tilt = h * rng.normal(0, 0.07)
     outline = np.array(
         [
             (x0 + 0.06 * w, top + tilt),
-            (x0 + 0.5 * w, top - 0.06 * h),
+            (x0 + 0.5 * w, top - 0.13 * h),
             (x1 - 0.06 * w, top - tilt),
-            (x1 - 0.12 * w, y0 + 0.82 * h),
-            (x0 + 0.5 * w, y0 + rng.uniform(0.94, 1.04) * h),
-            (x0 + 0.12 * w, y0 + 0.82 * h),
+            (x1 - 0.12 * w, top + 0.65 * h),
+            (x0 + 0.5 * w, bottom),
+            (x0 + 0.12 * w, top + 0.65 * h),
         ],
         np.float32,
     )
     points = np.rint(outline * 8).astype(np.int32)
-    colours = ((235, 235, 235), (200, 160, 110), (190, 190, 120), (35, 35, 35), (160, 150, 220))
-    colour = np.clip(
-        np.array(colours[int(rng.integers(len(colours)))]) + rng.normal(0, 18, 3), 0, 255
-    ).tolist()
+    colour = _mask_colour(rng)
     cv2.fillPoly(image, [points], colour, cv2.LINE_AA, 3)
+    if w > 24 and rng.random() < 0.15:
+        _draw_pattern(image, points, colour, rng)
     if w > 24 and rng.random() < 0.7:  # pleats
-        for share in (0.62, 0.72, 0.82):
-            y = round(y0 + share * h)
-            cv2.line(
-                image,
-                (round(x0 + 0.15 * w), y),
-                (round(x1 - 0.15 * w), y),
-                [c * 0.88 for c in colour],
-                1,
-                cv2.LINE_AA,
-            )
+        for share in (0.36, 0.55, 0.75):
+            y = round(top + share * h)
+            left, right = (round(x0 + 0.15 * w), y), (round(x1 - 0.15 * w), y)
+            cv2.line(image, left, right, [c * 0.88 for c in colour], 1, cv2.LINE_AA)
+
+
+def _mask_colour(rng: np.random.Generator) -> list[float]:
+    if rng.random() < 0.5:
+        common = np.array(MASK_COLOURS[int(rng.integers(len(MASK_COLOURS)))])
+        return [float(c) for c in np.clip(common + rng.normal(0, 18, 3), 0, 255)]
+    return [float(c) for c in rng.integers(0, 256, 3)]
+
+
+def _draw_pattern(
+    image: Image,
+    outline: NDArray[np.int32],
+    colour: list[float],
+    rng: np.random.Generator,
+) -> None:
+    """Stripes of a second colour within the outline (eighths of a pixel), in place."""
+    inside = np.zeros(image.shape[:2], np.uint8)
+    cv2.fillPoly(inside, [outline], 255, cv2.LINE_8, 3)
+    y, x = np.indices(inside.shape, np.float32)
+    angle, period = rng.uniform(0, np.pi), rng.uniform(5, 16)
+    wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period)
+    image[(inside > 0) & (wave > rng.uniform(-0.3, 0.6))] = np.clip(
+        np.array(colour) + rng.normal(0, 80, 3), 0, 255
+    ).astype(np.uint8)
+
+
+def recolour(image: Image, rng: np.random.Generator) -> Image:
+    """Turn all hues, or exchange red and blue: a mask is a mask in any colour and any light."""
+    if rng.random() < 0.3:
+        return np.ascontiguousarray(image[..., ::-1])
+    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
+    hsv[..., 0] = (hsv[..., 0].astype(np.int32) + int(rng.integers(1, 180))) % 180
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR), np.uint8)
+
+
+def draw_hand(image: Image, box: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Cover part of mouth and chin by fingers in the face's own colour, in place."""
+    x0, y0, x1, y1 = (float(v) for v in box)
+    w, h = x1 - x0, y1 - y0
+    rows, columns = image.shape[:2]
+    y, x = min(max(round(y0 + 0.3 * h), 0), rows - 1), min(max(round(x0 + 0.5 * w), 0), columns - 1)
+    skin = image[y, x].astype(np.float64) * rng.uniform(0.85, 1.1)
+    start = np.array([rng.choice([x0 - 0.1 * w, x1 + 0.1 * w]), y1 + 0.1 * h])
+    for finger in range(int(rng.integers(2, 5))):
+        end = np.array([x0 + w * rng.uniform(0.3, 0.7), y0 + h * (0.62 + 0.1 * finger)])
+        ends = [tuple(int(v) for v in np.rint(point)) for point in (start, end)]
+        shade = [float(c) for c in np.clip(skin * rng.uniform(0.85, 1.1), 0, 255)]
+        cv2.line(image, ends[0], ends[1], shade, max(round(w * 0.11), 1), cv2.LINE_AA)
 
 
 def draw_obstacle(image: Image, box: NDArray[np.float32], rng: np.random.Generator) -> None:

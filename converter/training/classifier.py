@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,28 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from converter.training.architectures import build_mask_classifier
+from converter.training.architectures import build_mask_classifier, for_training
 from converter.training.classifier_samples import (
     LABELS,
     SMALLEST,
     Sample,
+    Samples,
     box_samples,
     crop_samples,
     cut,
     draw_batch,
+    portrait_samples,
+    stranger_samples,
 )
+from converter.training.labelled import labels_for, portraits, with_doubts
 from converter.training.loop import Average, Batch, optimizer, prepare, run
 from converter.training.pictures import load_pictures, to_tensor
 from converter.training.settings import ClassifierTraining
 from converter.training.split import split_boxes, split_crops
+from converter.training.state import write_json
+
+STRANGERS = 3000
+"""Regions without a face that training draws from."""
 
 
 def train(
@@ -60,14 +69,18 @@ def train(
     prepare(out, settings.seed, settings.threads)
     crops = split_crops(data, fraction=settings.crop_fraction, seed=settings.seed)
     photos = split_boxes(data, fraction=settings.picture_fraction, seed=settings.seed)
-    tidy = crop_samples(crops.train)
-    boxes = box_samples(load_pictures(data, photos.train), settings.margin, smallest=SMALLEST)
+    samples = _samples(settings, data, crops.train, photos.train, out)
     held_back = {
         "crops": crop_samples(crops.validation),
         "boxes": box_samples(load_pictures(data, photos.validation), settings.margin),
     }
+    counts: dict[str, Any] = {
+        "train_crops": sum(map(len, samples.crops)),
+        "train_boxes": sum(map(len, samples.boxes)),
+        "labels": list(LABELS),
+    }
     progress(
-        f"{len(tidy)} crops and {len(boxes)} boxes to train on, "
+        f"{counts['train_crops']} crops and {counts['train_boxes']} boxes to train on, "
         + ", ".join(f"{len(s)} {n}" for n, s in held_back.items())
     )
 
@@ -87,32 +100,89 @@ def train(
         }
         figures: dict[str, Any] = {name: figures_of(truth[name], found[name]) for name in found}
         accuracy = {name: figures[name]["accuracy"] for name in figures}
-        counts = {"train_crops": len(tidy), "train_boxes": len(boxes), "labels": list(LABELS)}
         return (
             float(np.mean(list(accuracy.values()))),
             {"accuracy": accuracy},
             counts | {"validation": figures},
         )
 
-    by_label, boxes_by_label = _by_label(tidy), _by_label(boxes)
-    learner = ClassifierLearner(settings)
-    return run(
+    file = run(
         settings,
-        learner,
-        lambda rng: draw_batch(by_label, boxes_by_label, settings, rng),
+        ClassifierLearner(settings),
+        lambda rng: draw_batch(samples, settings, rng),
         judge,
         shipped,
         out,
         resume=resume,
         progress=progress,
     )
+    judged = np.concatenate([ready[name] for name in ready])
+    calibrate(file, judged, np.concatenate([truth[name] for name in truth]), progress)
+    return file
+
+
+def _samples(
+    settings: ClassifierTraining,
+    data: Path,
+    crops: Sequence[Path],
+    photos: Sequence[Path],
+    out: Path,
+) -> Samples:
+    pictures = load_pictures(data, photos)
+    labels = labels_for(settings.labeller, data, out)
+    if labels is None:
+        tidy = crop_samples(crops)
+    else:
+        pictures = with_doubts(pictures, labels)
+        tidy = portrait_samples(portraits(crops, labels), settings.margin)
+        labels.save()
+    return Samples(
+        _by_label(tidy),
+        _by_label(box_samples(pictures, settings.margin, smallest=SMALLEST)),
+        stranger_samples(pictures, STRANGERS, settings.seed),
+    )
+
+
+def calibrate(
+    file: Path,
+    images: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    progress: Callable[[str], None],
+) -> None:
+    """Make the scores of a trained file probabilities: divide its logits by the temperature that
+    fits the held-back faces best (Guo et al. 2017, "On Calibration of Modern Neural Networks",
+    section 4.2), which changes no decision.
+
+    ``metrics.json`` beside the file gets the ``temperature``; a file that has one stays as it is.
+    """
+    metrics = json.loads(file.with_name("metrics.json").read_text(encoding="utf-8"))
+    if "temperature" in metrics:
+        return
+    model = keras.saving.load_model(file)
+    probability = np.asarray(model.predict(images, verbose=0), np.float64)
+    temperature = best_temperature(np.log(np.clip(probability, 1e-9, 1.0)), truth)
+    last = model.get_layer("probability")
+    last.set_weights([weight / temperature for weight in last.get_weights()])
+    model.save(file)
+    write_json(file.with_name("metrics.json"), metrics | {"temperature": round(temperature, 4)})
+    progress(f"temperature {temperature:.3f}")
+
+
+def best_temperature(logits: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
+    """The temperature of least cross-entropy, for ``logits`` [n, labels] and indices [n]."""
+    candidates = np.geomspace(0.2, 5.0, 400)
+    scaled = logits[None] / candidates[:, None, None]
+    scaled = scaled - scaled.max(axis=2, keepdims=True)
+    own = scaled[:, np.arange(len(truth)), truth]
+    loss = (np.log(np.exp(scaled).sum(axis=2)) - own).mean(axis=1)
+    return float(candidates[int(loss.argmin())])
 
 
 class ClassifierLearner:
     """The network in training, its optimizer and the average of its weights."""
 
     def __init__(self, settings: ClassifierTraining) -> None:
-        self.model = build_mask_classifier(settings.size)
+        self.model = for_training(build_mask_classifier(settings.size))
         self.average = Average(self.model, settings.average)
         self._optimizer = optimizer(self.model, settings.learning_rate, settings.weight_decay)
         # Over two classes that exclude each other this is the reference system's binary cross-

@@ -11,14 +11,18 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from converter.tflite.weights import read_convolutions
 from converter.training import losses
-from converter.training.architectures import build_face_detector
-from converter.training.detector_samples import draw_batch
+from converter.training.architectures import build_face_detector, for_training
+from converter.training.detector_samples import Sources, draw_batch
+from converter.training.labelled import labels_for, portraits, with_doubts
 from converter.training.loop import Average, Batch, optimizer, prepare, run
 from converter.training.metrics import Judged, judge_picture, summary
 from converter.training.pictures import Picture, letterbox, load_pictures, to_tensor
+from converter.training.pretrained import start_trunk
 from converter.training.settings import DetectorTraining
-from converter.training.split import split_boxes
+from converter.training.split import split_boxes, split_crops
+from converter.training.state import write_json
 from converter.training.targets import decode
 
 CURVE_PRECISION = 0.90
@@ -39,7 +43,8 @@ def train(
     progress: Callable[[str], None] = print,
 ) -> Path:
     """Train until the minutes are over; write ``model.keras``, ``metrics.json``,
-    ``curve.jsonl`` and ``state.npz`` to ``out``.
+    ``curve.jsonl``, ``state.npz`` and ``judged.json``, what was found in each held-back picture,
+    to ``out``.
 
     Parameters
     ----------
@@ -61,9 +66,19 @@ def train(
         precision on the validation pictures, each letterboxed and seen in a single pass.
     """
     prepare(out, settings.seed, settings.threads)
-    split = split_boxes(data, fraction=settings.picture_fraction, seed=settings.seed)
-    pictures, held_back = load_pictures(data, split.train), load_pictures(data, split.validation)
-    progress(f"{len(pictures)} pictures to train on, {len(held_back)} to judge on")
+    split = split_boxes(
+        data, fraction=settings.picture_fraction, seed=settings.seed, fold=settings.fold
+    )
+    held_back = load_pictures(data, split.validation)
+    sources = _sources(settings, data, split.train, out)
+    progress(
+        f"{len(sources.photos)} pictures and {len(sources.portraits)} tidy crops to train on, "
+        f"{len(held_back)} pictures to judge on"
+    )
+    learner = DetectorLearner(settings)
+    if settings.start_from_labeller and settings.labeller is not None:
+        images = draw_batch(sources, settings, np.random.default_rng(settings.seed))[0]
+        start_trunk(learner.model, read_convolutions(data / settings.labeller), images)
     shipped = build_face_detector(settings.height, settings.width, batch=1)
     infer = tf.function(lambda x: shipped(x, training=False))
 
@@ -74,26 +89,53 @@ def train(
         return (
             figures["ap"],
             figures,
-            {"train_pictures": len(pictures)} | report(judged, settings.target_precision),
+            {"train_pictures": len(sources.photos), "train_crops": len(sources.portraits)}
+            | report(judged, settings.target_precision),
         )
 
-    return run(
+    file = run(
         settings,
-        DetectorLearner(settings),
-        lambda rng: draw_batch(pictures, settings, rng),
+        learner,
+        lambda rng: draw_batch(sources, settings, rng),
         judge,
         shipped,
         out,
         resume=resume,
         progress=progress,
     )
+    shipped.set_weights(keras.saving.load_model(file).get_weights())
+    judged = judge_pictures(infer, held_back, settings)
+    write_json(
+        out / "judged.json",
+        [
+            {
+                "file": picture.path.name,
+                "faces": found.faces,
+                "scores": [round(score, 4) for score in found.scores.tolist()],
+                "hit": found.hit.tolist(),
+            }
+            for picture, found in zip(held_back, judged, strict=True)
+        ],
+    )
+    return file
+
+
+def _sources(settings: DetectorTraining, data: Path, photos: Sequence[Path], out: Path) -> Sources:
+    pictures = load_pictures(data, photos)
+    labels = labels_for(settings.labeller, data, out)
+    if labels is None:
+        return Sources(pictures)
+    crops = split_crops(data, fraction=settings.crop_fraction, seed=settings.seed)
+    sources = Sources(with_doubts(pictures, labels), portraits(crops.train, labels))
+    labels.save()
+    return sources
 
 
 class DetectorLearner:
     """The network in training, its optimizer and the average of its weights."""
 
     def __init__(self, settings: DetectorTraining) -> None:
-        self.model = build_face_detector(None, None)
+        self.model = for_training(build_face_detector(None, None))
         # The loss wants the logit: the logarithm of a sigmoid that has rounded to 0 or 1 has no
         # gradient.
         outputs = [self.model.get_layer(name).output for name in ("logit", "offset", "size")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -27,13 +27,14 @@ FACE, WITH_MASK, WITHOUT_MASK, MASK_INCORRECT = (
 @dataclass(frozen=True, slots=True)
 class Picture:
     """A picture (uint8 [H, W, 3], BGR) with its faces: ``boxes`` float32 [n, 4] as x0, y0, x1,
-    y1 in pixels, and ``states`` [n].
+    y1 in pixels, and ``states`` [n]; ``doubtful`` [m, 4] may be faces that nobody labelled.
     """
 
     path: Path
     image: NDArray[np.uint8]
     boxes: NDArray[np.float32]
     states: tuple[str, ...]
+    doubtful: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
 
 def load_pictures(data: Path, wanted: Iterable[Path]) -> list[Picture]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Training(BaseModel):
@@ -38,6 +38,12 @@ class _Training(BaseModel):
     not listed.
     """
 
+    labeller: str | None = None
+    """File of a trained detector, from the data folder: it boxes the faces of the tidy crops and
+    marks what may be an unlabelled face of a group photo, which then counts neither for nor
+    against the network.
+    """
+
 
 class DetectorTraining(_Training):
     """Training of the one-class face detector."""
@@ -64,6 +70,18 @@ class DetectorTraining(_Training):
     """
     target_precision: float = Field(default=0.93, gt=0, lt=1)
     """Precision on validation at which the shipped score threshold is read off."""
+    fold: int = Field(default=0, ge=0)
+    """Which ``picture_fraction`` of the group photos is held back."""
+    start_from_labeller: bool = False
+    """The labeller's convolutions are where the trunk begins."""
+    portrait_share: float = Field(default=0.15, ge=0, le=1)
+    """Share of the training crops into which a tidy crop is pasted."""
+
+    @model_validator(mode="after")
+    def _has_labeller(self) -> DetectorTraining:
+        if self.start_from_labeller and self.labeller is None:
+            raise ValueError("start_from_labeller: needs labeller, the file to start from")
+        return self
 
 
 class ClassifierTraining(_Training):
@@ -85,6 +103,8 @@ class ClassifierTraining(_Training):
     box_share: float = Field(default=0.5, ge=0, le=1)
     """Share of the draws that come from boxes of group photos; the rest are tidy crops."""
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+    stranger_share: float = Field(default=0.06, ge=0, le=1)
+    """Share of the draws that show no face."""
 
 
 Training = Annotated[DetectorTraining | ClassifierTraining, Field(discriminator="kind")]

@@ -40,9 +40,9 @@ class Split:
     validation: tuple[Path, ...]
 
 
-def split_boxes(data: Path, *, fraction: float = 0.15, seed: int = 7) -> Split:
+def split_boxes(data: Path, *, fraction: float = 0.15, seed: int = 7, fold: int = 0) -> Split:
     """Split the group photos under ``data/boxes/images``, evenly over file prefix and number of
-    faces.
+    faces; see `split_pictures`.
     """
     table = json.loads((data / "boxes" / "annotations.json").read_text(encoding="utf-8"))
     faces: dict[int, int] = {}
@@ -53,7 +53,7 @@ def split_boxes(data: Path, *, fraction: float = 0.15, seed: int = 7) -> Split:
         folder / i["file_name"]: f"{_prefix(i['file_name'])}/{faces_bin(faces.get(i['id'], 0))}"
         for i in table["images"]
     }
-    return split_pictures(strata, fraction=fraction, seed=seed)
+    return split_pictures(strata, fraction=fraction, seed=seed, fold=fold)
 
 
 def split_crops(data: Path, *, fraction: float = 0.2, seed: int = 7) -> Split:
@@ -67,7 +67,9 @@ def split_crops(data: Path, *, fraction: float = 0.2, seed: int = 7) -> Split:
     return split_pictures(strata, fraction=fraction, seed=seed)
 
 
-def split_pictures(strata: Mapping[Path, str], *, fraction: float, seed: int) -> Split:
+def split_pictures(
+    strata: Mapping[Path, str], *, fraction: float, seed: int, fold: int = 0
+) -> Split:
     """Split pictures by seeded hash of their names, stratum by stratum, whole groups of near-
     twins at a time.
 
@@ -81,6 +83,9 @@ def split_pictures(strata: Mapping[Path, str], *, fraction: float, seed: int) ->
         Share to hold back for validation.
     seed
         Another seed draws another split.
+    fold
+        Which share of each stratum to hold back, from 0; all folds below ``1 / fraction`` together
+        hold back every picture once.
     """
     paths = sorted(strata)
     groups: dict[int, list[Path]] = {}
@@ -94,14 +99,14 @@ def split_pictures(strata: Mapping[Path, str], *, fraction: float, seed: int) ->
     for stratum in sorted(by_stratum):
         ordered = sorted(by_stratum[stratum], key=lambda members: _draw(members[0], seed))
         wanted = fraction * sum(len(members) for members in ordered)
-        taken = 0
+        passed = 0
         for members in ordered:
-            # A group is taken only if that brings the count nearer to what is wanted.
-            if taken + len(members) / 2 <= wanted:
+            # A group belongs to the fold in which its middle lies.
+            if fold * wanted < passed + len(members) / 2 <= (fold + 1) * wanted:
                 validation += members
-                taken += len(members)
             else:
                 train += members
+            passed += len(members)
     return Split(tuple(sorted(train)), tuple(sorted(validation)))
 
 

@@ -116,6 +116,15 @@ def decode(
     half = np.exp(size[row, column]) * (STRIDE / 2)
     boxes = np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
     scores = score[row, column].astype(np.float32)
+    return suppress(boxes, scores, iou=iou, limit=limit)
+
+
+def suppress(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], *, iou: float, limit: int = 300
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Greedy non-maximum suppression of boxes [n, 4], best first: of two that overlap by more
+    than ``iou`` the better one stays. Only the ``limit`` best are looked at.
+    """
     order = np.argsort(-scores, kind="stable")[:limit]
     boxes, scores = boxes[order], scores[order]
     kept: list[int] = []

@@ -1,66 +1,57 @@
 """``linesight bench``: how fast this machine is.
 
 For a station the real service runs on a 640×480 picture with exactly N faces, and beside it, in
-turns within the same run, the bare interpreters of both models. What it does for a bundle is in
-:mod:`edge.commands.bench_bundle`.
+turns within the same run, the bare interpreters of both models, the service behind a camera's pace
+with a real broker, and the Keras loop that we compare with: see :mod:`edge.commands.faces`. What it
+does for a bundle is in :mod:`edge.commands.bench_bundle`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import platform
-import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
-from importlib.util import find_spec
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
 from edge.commands import bench_bundle
-from edge.commands.measure import (
-    BareLoop,
-    Judged,
-    bare_fps,
-    crops_of,
-    rss_mb,
-    run_station,
-)
+from edge.commands.bench_table import table
+from edge.commands.faces import Setting, ms_per_face, run_turns
 from edge.commands.options import add_json, positive, quiet_service, text_stream, write_json
-from edge.commands.targets import (
-    STATIONS,
-    Loaded,
-    add_target,
-    bundles_of,
-    cpus,
-)
+from edge.commands.reference import Reference, reference_or_none
+from edge.commands.targets import STATIONS, add_target, bundles_of, chosen_variant, cpus
+from edge.commands.variants import choose, measure
 from edge.contract.bundle import Bundle
-from edge.demo.crowd import MOST, crowd
-from edge.demo.progress import Update, progress
-from edge.demo.summary import percentiles
+from edge.demo.crowd import MOST
+from edge.demo.local_broker import LocalBroker, local_broker
+from edge.demo.progress import progress
 from edge.engines import runtime_name
-from edge.errors import UsageError
+from edge.errors import ExtraAbsent, UsageError
 
-ROUNDS = 5
-"""How often service and bare interpreters take turns; their medians are compared."""
-STAGES = ("preprocess", "infer", "postprocess")
-REFERENCE_S = 600
+CHOICE_S = 0.5
+"""Of measuring one variant, when the fastest of a station is looked for first."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to measure, and for how long."""
     add_target(parser)
-    parser.add_argument("--faces", type=_counts, default=(1, 6, 18, 32), metavar="N,…")
+    parser.add_argument(
+        "--faces",
+        type=_counts,
+        default=(1, 2, 6, 18, 32),
+        metavar="N,…",
+        help="faces in the picture (default: 1,2,6,18,32)",
+    )
     parser.add_argument(
         "--seconds", type=positive, default=2.0, help="of each measurement (default: %(default)s)"
     )
     parser.add_argument(
         "--variant",
         default="auto",
-        help="of the models (default: %(default)s, which is every variant of a single bundle)",
+        help="of the models (default: %(default)s: of a station the fastest, which is measured "
+        "first; every variant of a single bundle)",
     )
     parser.add_argument("--workers", type=_small, default=1, help="inference threads of Python")
     parser.add_argument(
@@ -69,7 +60,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"of each interpreter (default: {bench_bundle.THREADS}; with --write the station's)",
     )
     parser.add_argument(
-        "--no-reference", action="store_true", help="leave out the Keras loop we compare with"
+        "--reference",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="take turns with the Keras loop we compare with (default: where it is installed)",
+    )
+    parser.add_argument(
+        "--reference-detector",
+        nargs=2,
+        type=Path,
+        default=(),
+        metavar=("PB", "PBTXT"),
+        help="opencv_face_detector_uint8.pb and opencv_face_detector.pbtxt: the loop detects too",
     )
     bench_bundle.add_write(parser)
     add_json(parser)
@@ -79,13 +81,15 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print a table, write the JSON."""
     if args.state_dir is not None and not args.write:
         raise UsageError("--state-dir: only says where --write writes", hint="add --write")
+    if args.reference is False and args.reference_detector:
+        raise UsageError("--reference-detector: is part of the reference, not of --no-reference")
     out = text_stream(args.json)
     report: dict[str, Any] = {"machine": machine()}
     if args.write or args.target not in STATIONS:
         report |= bench_bundle.run(args, out)
     else:
         report |= _station(args, out)
-        _tell(report, out)
+        out.write(table(report))
     write_json(args.json, report)
     return 0
 
@@ -110,112 +114,72 @@ def _station(args: argparse.Namespace, out: TextIO) -> dict[str, Any]:
     bundles = bundles_of(args.target, args.models)
     out.write("".join(f"{bundle.manifest.name}, {bundle.path}\n" for bundle in bundles))
     out.flush()
-    with quiet_service(args.verbose), progress("bench") as update:
-        return _measured(args, bundles, args.threads or bench_bundle.THREADS, update)
-
-
-def _measured(
-    args: argparse.Namespace, bundles: Sequence[Bundle], threads: int, update: Update
-) -> dict[str, Any]:
-    steps = len(args.faces) + 2 * ROUNDS
-    by_faces: dict[str, Any] = {}
+    wanted = reference_or_none(args.reference, args.reference_detector)
+    threads = args.threads or bench_bundle.THREADS
+    variants, chosen = _variants(args, bundles, threads, out)
     with ExitStack() as stack:
-        loaded = [
-            stack.enter_context(closing(Loaded(bundles, args.variant, threads)))
-            for _ in range(args.workers)
-        ]
+        reference = _started(wanted, args.reference, stack, out)
+        broker = stack.enter_context(local_broker())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linesight-bench-")))
-        memory = 0.0
-        for done, count in enumerate(args.faces):
-            update(done, steps)
-            image, boxes = crowd(count)
-            judged = run_station(loaded, image, boxes, args.seconds, folder)
-            memory = max(memory, rss_mb())
-            by_faces[str(count)] = {"fps": round(judged.fps, 2), "stages": _stages(judged)}
-        compared = _efficiency(args, bundles, threads, loaded, folder, update)
-    update(steps, steps)
-    for count, entry in by_faces.items():
-        reference = None if args.no_reference else reference_fps(int(count))
-        if reference is not None:
-            entry["reference_fps"] = round(reference, 3)
-            entry["ratio"] = round(entry["fps"] / reference, 2)
-    return {"by_faces": by_faces, **compared, "rss_mb": round(memory, 1)}
+        stack.enter_context(quiet_service(args.verbose))
+        update = stack.enter_context(progress("bench"))
+        setting = Setting(bundles, variants, args.workers, threads, args.seconds, folder)
+        crowds, memory = run_turns(args.faces, setting, broker, reference, update)
+    most = max(crowds, key=lambda crowd: crowd.count)
+    found = {
+        "bundles": chosen,
+        "broker": _broker_report(broker),
+        "by_faces": {str(crowd.count): crowd.report() for crowd in crowds},
+        "bare_fps": round(most.bare_fps, 2),
+        "efficiency": round(most.efficiency, 4),
+        "rss_mb": round(memory, 1),
+    }
+    if len(crowds) > 1:
+        found["ms_per_face"] = round(ms_per_face(crowds), 3)
+    if reference is not None:
+        found["reference"] = {"threads": 1, "detector": bool(args.reference_detector)}
+    return found
 
 
-def _efficiency(
-    args: argparse.Namespace,
-    bundles: Sequence[Bundle],
-    threads: int,
-    loaded: Sequence[Loaded],
-    folder: Path,
-    update: Update,
-) -> dict[str, Any]:
-    """Service and bare interpreters in turns, with the most faces: a busy moment hits both."""
-    image, boxes = crowd(max(args.faces))
-    parts = []
-    for bundle, variant in zip(bundles, loaded[0].variants, strict=True):
-        detects = bundle.manifest.task == "detection"
-        parts.append((bundle, variant, [image] if detects else crops_of(bundle, image, boxes)))
-    loops = [BareLoop(parts, threads) for _ in loaded]
-    bare, service = [], []
-    for turn in range(ROUNDS):
-        done = len(args.faces) + 2 * turn
-        update(done, len(args.faces) + 2 * ROUNDS)
-        bare.append(bare_fps(loops, args.seconds / 2))
-        update(done + 1, len(args.faces) + 2 * ROUNDS)
-        service.append(run_station(loaded, image, boxes, args.seconds / 2, folder).fps)
-    ratio = statistics.median(s / b for s, b in zip(service, bare, strict=True))
-    return {"bare_fps": round(statistics.median(bare), 2), "efficiency": round(ratio, 4)}
+def _variants(
+    args: argparse.Namespace, bundles: Sequence[Bundle], threads: int, out: TextIO
+) -> tuple[list[str], dict[str, Any]]:
+    """The variant of each bundle, and what the report says of it."""
+    variants: list[str] = []
+    found: dict[str, Any] = {}
+    for bundle in bundles:
+        if args.variant == "auto":
+            names = list(bundle.manifest.variants)
+            with quiet_service(args.verbose), progress("bench") as update:
+                measured = measure(bundle, names, threads, CHOICE_S, update, beside=())
+            choice = choose(measured, threads)
+            found[bundle.manifest.name] = {"choice": bench_bundle.choice_report(choice)}
+            out.write(bench_bundle.choice_line(bundle, choice) + "\n")
+            variants.append(choice.variant)
+        else:
+            variants.append(chosen_variant(bundle, args.variant))
+            found[bundle.manifest.name] = {"choice": {"variant": variants[-1], "threads": threads}}
+    out.flush()
+    return variants, found
 
 
-def _stages(judged: Judged) -> dict[str, Any]:
-    """Percentiles of each stage after the warm-up, and of their sum."""
-    timings = judged.steady_timings
-    stages = {name: [getattr(t, f"{name}_ms") for t in timings] for name in STAGES}
-    stages["total"] = [sum(parts) for parts in zip(*stages.values(), strict=True)]
-    return {name: percentiles(values) for name, values in stages.items()}
-
-
-def reference_fps(faces: int) -> float | None:
-    """Frames a second of the loop we compare with: Keras ``predict`` once a face.
-
-    None when Keras or the converter's half of the project is not installed here. It runs in a
-    process of its own: nothing of it may count as ours.
-    """
-    if find_spec("converter") is None or find_spec("keras") is None:
+def _started(
+    reference: Reference | None, wanted: bool | None, stack: ExitStack, out: TextIO
+) -> Reference | None:
+    """The reference at work; none where nobody asked for it by name and it cannot be had."""
+    if reference is None:
         return None
-    command = [sys.executable, "-m", "converter.reference", "--faces", str(faces)]
     try:
-        done = subprocess.run(
-            [*command, "--frames", "2", "--json", "-"],
-            capture_output=True,
-            check=True,
-            timeout=REFERENCE_S,
-        )
-        return float(json.loads(done.stdout)["fps"])
-    except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
-        sys.stderr.write(f"linesight: bench: no reference for {faces} faces: {error}\n")
+        return stack.enter_context(reference)
+    except ExtraAbsent as error:
+        if wanted:
+            raise
+        out.write(f"{error}\n")
         return None
 
 
-def _tell(report: dict[str, Any], out: TextIO) -> None:
-    lines = [
-        f"{report['machine']['cpu']}, {report['machine']['cpus']} CPUs",
-        "640×480, the detector on every frame, then exactly N faces classified",
-        f"{'faces':>5} {'frames/s':>9} {'infer p50':>10} {'total p95':>10} {'reference':>10}",
-    ]
-    for count, entry in report["by_faces"].items():
-        stages = entry["stages"]
-        reference = f"×{entry['ratio']:.1f}" if "ratio" in entry else "-"
-        lines.append(
-            f"{count:>5} {entry['fps']:9.1f} {stages['infer']['p50']:7.1f} ms "
-            f"{stages['total']['p95']:7.1f} ms {reference:>10}"
-        )
-    lines.append(
-        f"bare interpreters {report['bare_fps']:g} frames/s at the most faces; "
-        f"efficiency {report['efficiency']:.3f}; {report['rss_mb']:.0f} MiB"
-    )
-    out.write("\n".join(lines) + "\n")
+def _broker_report(broker: LocalBroker) -> dict[str, str]:
+    return {"name": broker.name, "version": broker.version, "where": broker.where}
 
 
 def _counts(text: str) -> tuple[int, ...]:

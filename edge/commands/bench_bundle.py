@@ -100,8 +100,8 @@ def run(args: argparse.Namespace, out: TextIO) -> dict[str, Any]:
         if args.variant == "auto":
             choice = choose(measured, threads)
             choices.append((bundle, choice))
-            report["choice"] = _choice_report(choice)
-            out.write(_choice_line(bundle, choice) + "\n")
+            report["choice"] = choice_report(choice)
+            out.write(choice_line(bundle, choice) + "\n")
     if keeper is not None:
         _keep(keeper, choices, reports, out)
     if args.target in STATIONS:
@@ -203,7 +203,8 @@ def _report(measured: Measured) -> dict[str, Any]:
     return report
 
 
-def _choice_report(choice: Choice) -> dict[str, Any]:
+def choice_report(choice: Choice) -> dict[str, Any]:
+    """The choice as it stands in the JSON."""
     report: dict[str, Any] = {
         "variant": choice.variant,
         "threads": choice.threads,
@@ -224,7 +225,8 @@ def _tell(measured: Measured, out: TextIO) -> None:
     out.write("\n".join(lines) + "\n")
 
 
-def _choice_line(bundle: Bundle, choice: Choice) -> str:
+def choice_line(bundle: Bundle, choice: Choice) -> str:
+    """The choice for people."""
     threads = "1 thread" if choice.threads == 1 else f"{choice.threads} threads"
     line = (
         f"{bundle.manifest.name} with {threads}: {choice.variant}, "

@@ -14,7 +14,11 @@ from edge.demo.progress import progress
 from edge.errors import UsageError
 from edge.evaluation import evaluate
 
-_SHARES = frozenset({"recall", "precision", "ap", "accuracy", "accuracy_all", "as_mask"})
+_SHARES = frozenset(
+    {"recall", "precision", "ap", "accuracy", "accuracy_all", "balanced", "as_mask", "ece"}
+)
+_NAME = 44  # columns of the figures' names
+_LEFT_OUT = ("detection", "at_precision", "0.90", "by_faces")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     only = _names(args.only)
     bundles = bundles_of(args.target, args.models)
     out = text_stream(args.json)
-    with closing(Loaded(bundles, args.variant, cpus())) as loaded, progress("eval") as update:
+    variants = [args.variant] * len(bundles)
+    with closing(Loaded(bundles, variants, cpus())) as loaded, progress("eval") as update:
         report = evaluate(
             args.data,
             detector=loaded.detector,
@@ -54,19 +59,42 @@ def run(args: argparse.Namespace) -> int:
 
 
 def table(report: dict[str, Any]) -> Iterator[str]:
-    """Each figure in one line; shares as percent."""
-    for path, value in _flat(report):
-        share = path[-1] in _SHARES or path[0] == "dice"  # below which stand labels
-        shown = f"{100 * value:8.2f} %" if share else f"{value:>8}"
-        yield f"{' '.join(path):<52}{shown}"
+    """Each figure of a section in one line, each part of a section (a range, a group) in another.
+
+    Shares are percent, with the interval where there is one. Left out are the ranges of faces at
+    the lower precision, which the JSON has.
+    """
+    for section, figures in report.items():
+        if not isinstance(figures, dict):
+            yield f"{section:<{_NAME}}{figures:>8}"
+            continue
+        for key, shown in _shown(figures, shares=section == "dice"):  # below which stand labels
+            yield f"{section + ' ' + key:<{_NAME}}{shown}"
+        yield from _parts(figures, (section,))
 
 
-def _flat(value: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[Any, Any]]:
-    for key, inner in value.items():
-        if isinstance(inner, dict):
-            yield from _flat(inner, (*path, key))
-        else:
-            yield (*path, key), inner
+def _parts(figures: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    for key, part in figures.items():
+        inner = (*path, key)
+        if not isinstance(part, dict) or key == "interval" or inner == _LEFT_OUT:
+            continue
+        if own := "  ".join(f"{name} {shown.strip()}" for name, shown in _shown(part)):
+            yield f"{' '.join(inner):<{_NAME}}  {own}"
+        yield from _parts(part, inner)
+
+
+def _shown(figures: dict[str, Any], *, shares: bool = False) -> Iterator[tuple[str, str]]:
+    """The numbers that stand in a section itself, as text."""
+    ranges = figures.get("interval", {})
+    for key, value in figures.items():
+        if isinstance(value, dict):
+            continue
+        if not (shares or key in _SHARES):
+            yield key, f"{value:8.4f}" if isinstance(value, float) else f"{value:>8}"
+            continue
+        low, high = ranges.get(key, (None, None))
+        beside = "" if low is None else f" ({100 * low:.1f}-{100 * high:.1f})"
+        yield key, f"{100 * value:8.2f} %{beside}"
 
 
 def _names(path: Path | None) -> frozenset[str] | None:

@@ -69,8 +69,8 @@ class Loaded:
     ----------
     bundles
         As :func:`bundles_of` gives them.
-    variant
-        Of all of them.
+    variants
+        One of each bundle, or ``auto``.
     threads
         Of each interpreter.
 
@@ -87,8 +87,11 @@ class Loaded:
         A bundle cannot be used here.
     """
 
-    def __init__(self, bundles: Sequence[Bundle], variant: str, threads: int) -> None:
-        self.variants = [chosen_variant(bundle, variant) for bundle in bundles]
+    def __init__(self, bundles: Sequence[Bundle], variants: Sequence[str], threads: int) -> None:
+        self.variants = [
+            chosen_variant(bundle, variant)
+            for bundle, variant in zip(bundles, variants, strict=True)
+        ]
         self.detector: DetectionTask | None = None
         self.classifier: ClassificationTask | None = None
         self.segmenter: SegmentationTask | None = None

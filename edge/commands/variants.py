@@ -80,8 +80,10 @@ def measure(
     threads: int,
     seconds: float,
     update: Update,
+    *,
+    beside: Sequence[int] = (1, 2, 4, 8),
 ) -> Measured:
-    """Time the inference of each variant, warm, with 1, 2, 4, 8 and ``threads`` threads.
+    """Time the inference of each variant, warm, with ``threads`` threads, and with others.
 
     A variant whose golden vectors give other numbers here is not timed. The inputs are the golden
     pictures after the real preprocessing: some kernels are faster on zeros. In each round every
@@ -92,11 +94,13 @@ def measure(
     bundle, variants
         What to measure.
     threads
-        Measured beside the usual numbers, even if this machine has fewer CPUs.
+        Measured even if this machine has fewer CPUs.
     seconds
         Of all turns together of one variant with one number of threads.
     update
         Told what is done.
+    beside
+        Other numbers of threads, measured as far as there are CPUs.
 
     Raises
     ------
@@ -111,7 +115,7 @@ def measure(
         reasons = "; ".join(f"{variant}: {reason}" for variant, reason in refused.items())
         raise ModelError(f"{bundle.path}: no variant can be used here: {reasons}")
     inputs = {variant: _inputs(bundle, variant) for variant in fit}
-    counts = sorted({threads, *(count for count in (1, 2, 4, 8) if count <= cpus())})
+    counts = sorted({threads, *(count for count in beside if count <= cpus())})
     steps = [(variant, count) for variant in fit for count in counts]
     times: dict[VariantName, dict[int, list[float]]] = {
         variant: {count: [] for count in counts} for variant in fit

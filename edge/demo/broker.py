@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import threading
 from types import TracebackType
 from typing import Any, Self
 
 from amqtt.broker import Broker
 
+from edge.demo.local_broker import HOST, free_port
 from edge.errors import SinkError
 
 _START_S = 10.0
@@ -32,7 +32,7 @@ class EmbeddedBroker:
     """
 
     def __init__(self) -> None:
-        self.host = "127.0.0.1"
+        self.host = HOST
         self.port = 0
         self._started = threading.Event()
         self._failure: Exception | None = None
@@ -80,7 +80,7 @@ class EmbeddedBroker:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self.port = _free_port(self.host)
+        self.port = free_port()
         settings: dict[str, Any] = {
             "listeners": {"default": {"type": "tcp", "bind": f"{self.host}:{self.port}"}},
             "plugins": {_PLUGIN: {"allow_anonymous": True}},
@@ -90,9 +90,3 @@ class EmbeddedBroker:
         self._started.set()
         await self._stop.wait()
         await broker.shutdown()
-
-
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])

@@ -10,7 +10,12 @@ import numpy as np
 
 from edge.contract.transform import Transform
 from edge.errors import DataError
-from edge.evaluation.classification import MASK_INCORRECT, Verdict, classification_figures
+from edge.evaluation.classification import (
+    MASK_INCORRECT,
+    Verdict,
+    classification_figures,
+    end_to_end_figures,
+)
 from edge.evaluation.decision import Decision
 from edge.evaluation.detection import Matched, detection_figures, match
 from edge.evaluation.picture import LabelledPicture
@@ -22,7 +27,8 @@ from edge.tasks.model import Stopwatch
 from edge.tasks.segmentation import SegmentationTask
 
 FLOOR = 0.05
-"""Detections below the manifest's threshold, down to this score, count in the AP alone."""
+"""Detections below the manifest's threshold, down to this score, count in ``ap`` and in
+``at_precision`` alone."""
 
 Decided = Callable[[Decision], None]
 """Takes what a model decided on one item."""
@@ -80,8 +86,7 @@ class FaceJudge:
         self._decided = decided
         self._matched: list[Matched] = []
         self._verdicts: list[Verdict] = []
-        self._labelled_faces = 0
-        self._found_and_right = 0
+        self._end_to_end: list[tuple[int, int]] = []
         self.labels: tuple[str, ...] = ()
         if classifier is not None:
             self.labels = (*classifier.manifest.labels, MASK_INCORRECT)
@@ -106,7 +111,7 @@ class FaceJudge:
             self._classify(self._classifier, picture, picture.boxes, image, found, watch)
             return
         (said,) = self._classifier.classify([image], watch)
-        self._verdict(picture, 0, said)
+        self._verdict(picture, 0, said, None)
 
     def figures(self, data: Path) -> dict[str, Any]:
         """``detection``, ``classification`` and ``end_to_end``."""
@@ -117,9 +122,8 @@ class FaceJudge:
             section = classification_figures(self._verdicts, self._classifier.manifest.labels)
             if section is not None:
                 figures["classification"] = section
-        if self._labelled_faces:
-            share = self._found_and_right / self._labelled_faces
-            figures["end_to_end"] = {"accuracy": share}
+        if any(faces for _, faces in self._end_to_end):
+            figures["end_to_end"] = end_to_end_figures(self._end_to_end)
         if not figures:
             raise DataError(
                 f"{data}: no face has one of the labels {', '.join(self.labels)}",
@@ -137,7 +141,9 @@ class FaceJudge:
     ) -> dict[int, Floats]:
         """Boxes found at the manifest's threshold, by the true box that each one found."""
         detections = detector.detect(image, watch, threshold=min(FLOOR, detector.threshold))
-        matched = match(detections.boxes, detections.scores, truth)
+        height, width = image.shape[:2]
+        scale = Transform.fit(height, width, detector.manifest.input).scale
+        matched = match(detections.boxes, detections.scores, truth, scale)
         self._matched.append(matched)
         counted = (matched.truth >= 0) & (matched.scores >= np.float32(detector.threshold))
         found = {int(matched.truth[k]): detections.boxes[k] for k in np.flatnonzero(counted)}
@@ -164,15 +170,20 @@ class FaceJudge:
         boxes = [*(truth[k] for k in faces), *(found[k] for k in found_faces)]
         states = classifier.classify_boxes(image, np.reshape(boxes, (-1, 4)), watch)
         for k, state in zip(faces, states[: len(faces)], strict=True):
-            self._verdict(picture, k, state)
+            self._verdict(picture, k, state, float(truth[k, 2]))
         if self._detector is not None:
-            self._labelled_faces += sum(picture.labels[k] in labels for k in faces)
-            for k, state in zip(found_faces, states[len(faces) :], strict=True):
-                self._found_and_right += picture.labels[k] == state.label
+            pairs = zip(found_faces, states[len(faces) :], strict=True)
+            right = sum(picture.labels[k] == state.label for k, state in pairs)
+            labelled = sum(picture.labels[k] in labels for k in faces)
+            self._end_to_end.append((right, labelled))
 
-    def _verdict(self, picture: LabelledPicture, item: int, said: Classification) -> None:
+    def _verdict(
+        self, picture: LabelledPicture, item: int, said: Classification, width: float | None
+    ) -> None:
         truth = picture.labels[item]
-        self._verdicts.append(Verdict(truth, said.label, picture.group))
+        self._verdicts.append(
+            Verdict(picture.name, truth, said.label, said.score, picture.group, width)
+        )
         if truth in said.labels:
             score = said.score_of(truth)
             self._decided(Decision(picture.name, item, truth, said.label, score))

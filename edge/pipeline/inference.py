@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -95,14 +96,16 @@ class Worker:
             if taken.frame is not None:
                 while not (judge.in_reach(taken.ticket, CONTROL_S) or stage.stopping):
                     stage.beat()  # another worker is far behind: not our fault
-                outcome = Outcome(taken.frame, self._observe(taken.frame, taken.taken_ns))
+                outcome = Outcome(taken.frame, self._observe(taken.frame))
         finally:  # a ticket that never came back would hold up all that follow
             judge.deliver(taken.ticket, outcome)
 
-    def _observe(self, frame: Frame, taken_ns: int) -> Observation | None:
+    def _observe(self, frame: Frame) -> Observation | None:
         camera = self._health.cameras[frame.camera]
         limit = self._max_age_ms[frame.camera]
-        if limit is not None and taken_ns - frame.captured_ns > limit * 1_000_000:
+        # Now, not when it was taken: it may have waited for the frames before it since then.
+        begun_ns = time.monotonic_ns()
+        if limit is not None and begun_ns - frame.captured_ns > limit * 1_000_000:
             camera.stale()
             return None
         try:
@@ -117,7 +120,7 @@ class Worker:
             timings=replace(
                 observation.timings,
                 capture_ms=(frame.ready_ns - frame.captured_ns) / 1e6,
-                queue_ms=(taken_ns - frame.ready_ns) / 1e6,
+                queue_ms=(begun_ns - frame.ready_ns) / 1e6,
             ),
         )
 

@@ -22,7 +22,8 @@ class ModelRef:
 class Timings:
     """Where one frame's time went, in milliseconds.
 
-    ``capture``: driver hand-over to decoded image; ``queue``: waiting in the mailbox.
+    ``capture``: driver hand-over to decoded image; ``queue``: waiting in the mailbox, and
+    for its turn.
     """
 
     capture_ms: float = 0.0

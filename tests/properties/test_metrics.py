@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
 import numpy as np
-from hypothesis import assume, given, settings
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.contract.boxes import iou
-from edge.evaluation.detection import Matched, average_precision, detection_figures, match
+from edge.evaluation.detection import Matched, detection_figures, match
 
 _BOX = st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(1, 20), st.integers(1, 20))
 _SCORE = st.sampled_from([0.05, 0.2, 0.5, 0.7, 0.9])
@@ -54,17 +59,51 @@ def test_matching_is_one_to_one(
             assert iou(np.array([box]), np.array([truth[face]]))[0, 0] >= 0.4
 
 
+def _without_intervals(figures: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_intervals(value) if isinstance(value, dict) else value
+        for key, value in figures.items()
+        if key != "interval"
+    }
+
+
 @settings(deadline=None)
 @given(_PICTURES, st.randoms(use_true_random=False))
-def test_order_changes_nothing(pictures: Pictures, shuffler: object) -> None:
-    """Shuffled pictures and detections give the same figures."""
+def test_order_changes_nothing(pictures: Pictures, shuffler: Random) -> None:
+    """Shuffled detections give the same figures, shuffled pictures the same but for the intervals,
+    which are drawn from the pictures in their order.
+    """
     mixed = [(list(detections), truth) for detections, truth in pictures]
     for detections, _ in mixed:
-        shuffler.shuffle(detections)  # type: ignore[attr-defined]
-    shuffler.shuffle(mixed)  # type: ignore[attr-defined]
-    one = detection_figures([_match(*picture) for picture in pictures], 0.5)
-    two = detection_figures([_match(*picture) for picture in mixed], 0.5)
+        shuffler.shuffle(detections)
+    one, two = (detection_figures([_match(*p) for p in these], 0.5) for these in (pictures, mixed))
     assert one == two
+    shuffler.shuffle(mixed)
+    three = detection_figures([_match(*picture) for picture in mixed], 0.5)
+    assert _without_intervals(one) == _without_intervals(three)
+
+
+def _intervals(figures: dict[str, Any]) -> Iterator[tuple[float, list[float]]]:
+    """Each figure that has an interval, with it."""
+    for key, value in figures.items():
+        if key == "interval":
+            yield from ((figures[name], limits) for name, limits in value.items())
+        elif isinstance(value, dict):
+            yield from _intervals(value)
+
+
+@settings(deadline=None)
+@given(_PICTURES)
+def test_intervals_are_ranges_of_fractions(pictures: Pictures) -> None:
+    """Low is not above high, both are in [0, 1], and where all pictures are alike both are the
+    figure itself.
+    """
+    matched = [_match(*picture) for picture in pictures]
+    for value, (low, high) in _intervals(detection_figures(matched, 0.5)):
+        assert 0 <= low <= high <= 1 + 1e-12
+        assert 0 <= value <= 1 + 1e-12
+    for value, (low, high) in _intervals(detection_figures(matched[:1] * 4, 0.5)):
+        assert (low, high) == pytest.approx((value, value))
 
 
 @settings(deadline=None)
@@ -79,17 +118,3 @@ def test_one_matching_serves_every_threshold(
     above = [row for row, (_, score) in enumerate(detections) if score >= threshold]
     alone = _match([detections[row] for row in above], truth)
     assert alone.truth.tolist() == [int(matched.truth[row]) for row in above]
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(_SCORE, st.booleans()), max_size=30), st.integers(1, 40))
-def test_ap_is_one_exactly_for_a_perfect_ranking(
-    ranked: list[tuple[float, bool]], faces: int
-) -> None:
-    """AP is 1 when and only when all faces are found and score above every false detection."""
-    hits = [hit for _, hit in ranked]
-    assume(sum(hits) <= faces)
-    ap = average_precision(np.array([score for score, _ in ranked]), np.array(hits, bool), faces)
-    worst_hit = min((score for score, hit in ranked if hit), default=0.0)
-    best_miss = max((score for score, hit in ranked if not hit), default=-1.0)
-    assert (ap >= 1 - 1e-9) == (sum(hits) == faces and worst_hit > best_miss)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from converter.card import Facts, render, signed
@@ -62,6 +63,38 @@ def test_card_says_what_was_measured() -> None:
     assert "at_precision" not in card
     assert recipe.card.data.strip() in card
     assert all(f"- {limit}" in card for limit in recipe.card.limits)
+
+
+def test_card_has_the_figures_of_the_evaluation() -> None:
+    """Each figure of the evaluation is a row with its interval beside it; the variants' table,
+    which compares, has figures alone.
+    """
+    figures = {
+        "recall": 0.625,
+        "images": 3,
+        "interval": {"recall": [0.594, 0.657]},
+        "by_width": {"0-11": {"recall": 0.1, "faces": 9}},
+        "at_precision": {"0.95": {"threshold": 0.35, "recall": 0.6}},
+    }
+    score = Score(0.8, 50, {"boxes": {"detection": figures}})
+    recipe = load_recipe(ROOT / "models" / "face_detector" / "recipe.toml").recipe
+    manifest = load_bundle(TINT_CLASSIFIER).manifest
+    measured = {str(name): replace(_measured(name), score=score) for name in manifest.variants}
+    model = ModelFacts("Keras 3 archive", "a" * 64, "3.15.1", 1, (), (), ())
+    facts = Facts(model, 1, 50, score, measured, [], {"at_precision": {"0.9": {"ap": 0.987}}})
+    card = render(recipe, manifest, facts)
+    rows = [line for line in card.splitlines() if line.startswith("| boxes: ")]
+    assert rows == [
+        "| boxes: detection.recall | 0.6250 (0.59-0.66) |",
+        "| boxes: detection.images | 3 |",
+        "| boxes: detection.by_width.0-11.recall | 0.1000 |",
+        "| boxes: detection.by_width.0-11.faces | 9 |",
+        "| boxes: detection.at_precision.0.95.threshold | 0.3500 |",
+        "| boxes: detection.at_precision.0.95.recall | 0.6000 |",
+    ]
+    assert "95 % intervals" in card
+    assert "| Keras |  | 0.8000 |  |  | 0.6250 |  |" in card
+    assert "0.9870" not in card
 
 
 def test_no_minus_zero() -> None:

@@ -16,8 +16,13 @@ import keras
 import tensorflow as tf
 
 from converter.training import ClassifierTraining, DetectorTraining, losses, train
-from converter.training.architectures import build_face_detector, build_mask_classifier
-from converter.training.classifier import ClassifierLearner
+from converter.training.architectures import (
+    FusedNormalization,
+    build_face_detector,
+    build_mask_classifier,
+    for_training,
+)
+from converter.training.classifier import ClassifierLearner, best_temperature
 from converter.training.detector import DetectorLearner
 from converter.training.loop import Average, cosine, drawn
 from converter.training.state import load_state, save_state
@@ -69,7 +74,7 @@ def test_a_batch_without_faces_has_a_finite_loss() -> None:
 
 
 def test_detector_has_the_promised_outputs() -> None:
-    """Three named tensors at stride 4, from about 300 000 parameters."""
+    """Three named tensors at stride 4, from about 900 000 parameters."""
     model = build_face_detector(384, 512, batch=1)
     assert {name: tuple(value.shape) for name, value in model.output.items()} == {
         "score": (1, 96, 128, 1),
@@ -77,7 +82,7 @@ def test_detector_has_the_promised_outputs() -> None:
         "size": (1, 96, 128, 2),
     }
     assert model.input.name == "image"
-    assert 200_000 < model.count_params() < 350_000
+    assert 700_000 < model.count_params() < 1_100_000
 
 
 def test_classifier_has_the_promised_outputs() -> None:
@@ -86,6 +91,27 @@ def test_classifier_has_the_promised_outputs() -> None:
     assert tuple(model.output.shape) == (32, 2)
     found = model(np.zeros((32, 64, 64, 3), np.float32), training=False).numpy()
     assert found.sum(axis=1) == pytest.approx(np.ones(32), rel=1e-5)
+
+
+def test_fused_normalization_is_the_plain_one() -> None:
+    """Same outputs in training and afterwards, and the same moving mean."""
+    x = keras.random.normal((4, 6, 5, 3), mean=2.0, stddev=3.0, seed=1)
+    plain = keras.Sequential([keras.Input((6, 5, 3)), keras.layers.BatchNormalization()])
+    fused = for_training(plain)
+    assert isinstance(fused.layers[0], FusedNormalization)
+    for training in (True, False):
+        expected, found = plain(x, training=training), fused(x, training=training)
+        assert np.allclose(expected, found, atol=1e-4)
+    assert np.allclose(plain.layers[0].moving_mean, fused.layers[0].moving_mean, atol=1e-5)
+
+
+def test_a_residual_block_begins_as_the_identity() -> None:
+    """What the trunk finds arrives unspoilt behind the blocks that are new."""
+    model = build_face_detector(64, 64, batch=1)
+    before, after = (model.get_layer(name).output for name in ("trunk_3_relu", "s8_2_add"))
+    ends = keras.Model(model.input, [before, after])
+    found = ends(np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype(np.float32))
+    assert np.allclose(*found, atol=1e-6)
 
 
 def test_detector_learns_from_synthetic_pictures() -> None:
@@ -115,6 +141,16 @@ def test_classifier_learns_from_synthetic_pictures() -> None:
     learner = ClassifierLearner(ClassifierTraining(size=32))
     course = [learner.step((images, labels), 1e-3)["loss"] for _ in range(5)]
     assert course[-1] < 0.9 * course[0]
+
+
+def test_temperature_is_found_again() -> None:
+    """Logits that were multiplied by 3 want a temperature of 3; honest ones want 1."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (20_000, 2))
+    chance = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
+    truth = (rng.random(20_000) < chance).astype(np.int64)
+    assert best_temperature(logits, truth) == pytest.approx(1, rel=0.05)
+    assert best_temperature(3 * logits, truth) == pytest.approx(3, rel=0.05)
 
 
 def test_learning_rate_rises_and_falls() -> None:
@@ -192,6 +228,7 @@ def test_classifier_training_leaves_its_files_and_resumes(tmp_path: Path) -> Non
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["labels"] == ["with_mask", "without_mask"]
     assert set(metrics["validation"]) == {"crops", "boxes"}
+    assert metrics["temperature"] > 0
     assert keras.models.load_model(model).output_shape == (None, 2)
 
 

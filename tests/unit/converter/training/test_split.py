@@ -64,6 +64,18 @@ def test_split_depends_on_the_seed_only(crops: Path, tmp_path: Path) -> None:
     assert split_crops(moved, seed=4).validation != again.validation
 
 
+def test_folds_hold_back_every_picture_once(crops: Path) -> None:
+    """Five folds of a fifth are disjoint and whole, near-twins together in each."""
+    strata = {p: p.parent.name for p in (crops / "crops").rglob("*.png")}
+    folds = [split_pictures(strata, fraction=0.2, seed=7, fold=k).validation for k in range(5)]
+    assert sorted(p for fold in folds for p in fold) == sorted(strata)
+    assert all(fold for fold in folds)
+    for fold in folds:
+        numbers = {(p.parent.name, p.stem[4:]) for p in fold}
+        others = {(p.parent.name, p.stem[4:]) for p in strata if p not in fold}
+        assert not numbers & others
+
+
 def test_an_unreadable_picture_is_named(tmp_path: Path) -> None:
     """A broken file ends the split with its name."""
     broken = tmp_path / "broken.jpg"

@@ -9,21 +9,31 @@ import numpy as np
 import pytest
 
 from edge.cli import main
-from edge.commands import bench
-from edge.commands.measure import BareLoop, ExactFaces, Judged, bare_fps, crops_of, run_station
+from edge.commands import reference
+from edge.commands.bare import BareModels, run_bare
+from edge.commands.measure import Judged, run_station
+from edge.commands.rig import ExactFaces
 from edge.commands.targets import Loaded, bundles_of
 from edge.contract.bundle import load_bundle
 from edge.demo import scene
 from edge.demo.crowd import MOST, crowd
 from edge.errors import StageFailed
-from tests.helpers.bundles import BLOB_DETECTOR, TINT_CLASSIFIER
+from tests.helpers.bundles import BLOB_DETECTOR, TINT_CLASSIFIER, spoil_golden
 from tests.helpers.command import linesight, station_models
+
+
+PERCENTILES = {"p50", "p95", "p99"}
+FIGURES = {
+    *("fps", "bare_fps", "efficiency", "overhead_ms", "stages", "frame_ms", "p99_to_p50"),
+    "latency_ms",
+}
+"""What there is for each number of faces, without a reference."""
 
 
 @pytest.fixture
 def no_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a device, where no Keras is installed."""
-    monkeypatch.setattr(bench, "find_spec", lambda name: None)
+    monkeypatch.setattr(reference, "find_spec", lambda name: None)
 
 
 def test_report_of_a_station(
@@ -33,14 +43,53 @@ def test_report_of_a_station(
     report = tmp_path / "bench.json"
     models = station_models(tmp_path)
     arguments = ["bench", "face_mask", "--models", str(models), "--faces", "1,3"]
-    assert main([*arguments, "--seconds", "0.2", "--json", str(report)]) == 0
+    assert main([*arguments, "--seconds", "0.5", "--json", str(report)]) == 0
     figures = json.loads(report.read_text())
-    assert set(figures) == {"machine", "by_faces", "bare_fps", "efficiency", "rss_mb"}
+    own = {"machine", "bundles", "broker", "by_faces", "bare_fps", "efficiency", "rss_mb"}
+    assert set(figures) == {*own, "ms_per_face"}
     assert set(figures["by_faces"]) == {"1", "3"}
-    assert set(figures["by_faces"]["3"]) == {"fps", "stages"}
-    assert set(figures["by_faces"]["3"]["stages"]["infer"]) == {"p50", "p95", "p99"}
+    faces = figures["by_faces"]["3"]
+    assert set(faces) == FIGURES
+    for times in (faces["stages"]["infer"], *faces["frame_ms"].values()):
+        assert set(times) == PERCENTILES
+    assert set(faces["latency_ms"]) == {"verdict", "puback"}
+    for name in PERCENTILES:  # the acknowledgement comes after the verdict
+        latency = faces["latency_ms"]
+        assert 0 < latency["verdict"][name] < latency["puback"][name]
+    assert set(faces["p99_to_p50"]) == {"service", "bare", "ratio"}
+    assert faces["overhead_ms"] > 0
     assert 0 < figures["efficiency"] < 1.5
     assert "efficiency" in capsys.readouterr().out
+
+
+def test_the_fastest_variant_is_measured_first_and_taken(
+    tmp_path: Path, no_reference: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a station does that has measured; said in the text, and in the JSON with the reason."""
+    report = tmp_path / "bench.json"
+    models = station_models(tmp_path)
+    spoil_golden(models / "mask_classifier", "float32")
+    arguments = ["bench", "face_mask", "--models", str(models), "--faces", "2"]
+    assert main([*arguments, "--seconds", "0.5", "--json", str(report)]) == 0
+    chosen = json.loads(report.read_text())["bundles"]
+    assert set(chosen) == {"blob_detector", "tint_classifier"}
+    assert chosen["tint_classifier"]["choice"]["variant"] == "int8"
+    assert set(chosen["blob_detector"]["choice"]) == {"variant", "threads", "reason", "ratio"}
+    assert "tint_classifier with 2 threads: int8" in capsys.readouterr().out
+
+
+def test_a_variant_that_was_named_is_taken_unmeasured(
+    tmp_path: Path, no_reference: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The twin: --variant float32 measures that one alone, on both models."""
+    arguments = ["bench", "face_mask", "--models", str(station_models(tmp_path)), "--faces", "2"]
+    assert main([*arguments, "--variant", "float32", "--seconds", "0.5", "--json", "-"]) == 0
+    said = capsys.readouterr()
+    figures = json.loads(said.out)
+    chosen = {"variant": "float32", "threads": 2}
+    assert figures["bundles"]["tint_classifier"] == {"choice": chosen}
+    assert "ms_per_face" not in figures  # which takes two numbers of faces
+    assert "the fastest" not in said.err
 
 
 def test_report_of_a_bundle(tmp_path: Path) -> None:
@@ -101,7 +150,7 @@ def test_without_the_portrait_the_remedy_is_one_of_bench(
 def test_the_classifier_sees_exactly_so_many_faces(tmp_path: Path) -> None:
     """Whatever the detector finds, N crops are classified in each judged frame."""
     bundles = bundles_of("face_mask", station_models(tmp_path))
-    loaded = Loaded(bundles, "auto", 1)
+    loaded = Loaded(bundles, ["auto", "auto"], 1)
     assert loaded.detector is not None
     assert loaded.classifier is not None
     seen: list[int] = []
@@ -152,23 +201,20 @@ def test_crowd_refuses_what_does_not_fit() -> None:
             crowd(count)
 
 
-def test_bare_interpreters_run_as_often_as_the_engine() -> None:
-    """32 crops are four batches of eight, as in the service, and a rest goes one by one."""
-    bundle = load_bundle(TINT_CLASSIFIER)
-    image, boxes = crowd(19)
-    loop = BareLoop([(bundle, "float32", crops_of(bundle, image, boxes))], 1)
-    assert len(loop._steps) in (2 + 3, 19)
-    assert bare_fps([loop], 0.05) > 0
-
-
-def test_reference_is_absent_without_keras(no_reference: None) -> None:
-    """Where Keras is not installed there is no figure, rather than a null."""
-    assert bench.reference_fps(1) is None
+def test_bare_interpreters_run_as_often_as_the_engine(tmp_path: Path) -> None:
+    """19 crops are two batches of eight, as in the service, and a rest goes one by one."""
+    bundles = bundles_of("face_mask", station_models(tmp_path))
+    steps = BareModels(bundles, ["float32", "float32"], 1).steps(*crowd(19))
+    assert len(steps) - 1 in (2 + 3, 19)  # the detector's is one
+    bare = run_bare([steps], 0.05)
+    assert bare.fps > 0
+    assert bare.fps == pytest.approx(1000 / np.mean(bare.frame_ms), rel=0.5)
 
 
 def test_exact_faces_keeps_engines_open(tmp_path: Path) -> None:
     """The task of a benchmark may be closed and used again by the next run."""
-    loaded = Loaded(bundles_of("face_mask", station_models(tmp_path)), "auto", 1)
+    bundles = bundles_of("face_mask", station_models(tmp_path))
+    loaded = Loaded(bundles, ["auto", "auto"], 1)
     assert loaded.detector is not None
     assert loaded.classifier is not None
     task = ExactFaces(loaded.detector, loaded.classifier, np.zeros((0, 4), np.float32))

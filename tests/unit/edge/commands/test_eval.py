@@ -111,6 +111,47 @@ def test_shares_are_percent_and_counts_are_counts() -> None:
     assert lines[1].split() == ["detection", "faces", "12"]
 
 
+def test_intervals_stand_beside_their_figure() -> None:
+    """An interval is shown in percent behind its figure and is no line of its own; a number that
+    is no share is shown as it is.
+    """
+    part = {"recall": 0.5, "threshold": 0.25, "interval": {"recall": [0.401, 0.6]}}
+    (line,) = table({"detection": {"recall": 0.5, "interval": {"recall": [0.401, 0.6]}}})
+    assert line.split() == ["detection", "recall", "50.00", "%", "(40.1-60.0)"]
+    (line,) = table({"detection": {"at_precision": {"0.95": part}}})
+    assert line.split(maxsplit=3)[:3] == ["detection", "at_precision", "0.95"]
+    assert line.endswith("recall 50.00 % (40.1-60.0)  threshold 0.2500")
+
+
+def test_a_part_is_one_line() -> None:
+    """A range or a group is one line with all its figures; a section's own figures come first; the
+    ranges of the lower precision are in the JSON alone.
+    """
+    by_faces = {"1": {"recall": 1.0, "images": 4}, "2-5": {"recall": 0.25, "images": 3}}
+    at = {"recall": 0.5, "by_faces": {"18+": {"recall": 0.125}}}
+    lines = list(
+        table(
+            {
+                "detection": {
+                    "by_faces": by_faces,
+                    "faces": 12,
+                    "at_precision": {"0.90": at, "0.95": at},
+                },
+                "unreadable": 2,
+            }
+        )
+    )
+    assert [" ".join(line.split()) for line in lines] == [
+        "detection faces 12",
+        "detection by_faces 1 recall 100.00 % images 4",
+        "detection by_faces 2-5 recall 25.00 % images 3",
+        "detection at_precision 0.90 recall 50.00 %",
+        "detection at_precision 0.95 recall 50.00 %",
+        "detection at_precision 0.95 by_faces 18+ recall 12.50 %",
+        "unreadable 2",
+    ]
+
+
 def test_a_segmentation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

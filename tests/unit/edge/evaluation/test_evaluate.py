@@ -103,6 +103,14 @@ def test_station(tmp_path: Path, detector: DetectionTask, classifier: Classifica
     assert detection["recall"] == pytest.approx(5 / 6)
     assert (detection["precision"], detection["images"], detection["faces"]) == (1.0, 4, 6)
     assert detection["ap"] == pytest.approx(5 / 6)
+    low, high = detection["interval"]["recall"]
+    assert low < 5 / 6 < high
+    # 64 px of the picture are 16 px of the model's input.
+    assert set(detection["by_width"]) == {"12-23"}
+    assert detection["by_width"]["12-23"]["faces"] == 6
+    assert detection["at_precision"]["0.95"]["recall"] == pytest.approx(5 / 6)
+    for part in detection["by_faces"].values():
+        part.pop("interval", None)
     assert detection["by_faces"] == {
         "1": {"recall": 1.0, "precision": 1.0, "images": 1},
         "2-5": {"recall": 0.8, "precision": 1.0, "images": 2},
@@ -115,7 +123,14 @@ def test_station(tmp_path: Path, detector: DetectionTask, classifier: Classifica
     assert classification["by_group"]["kag"]["n"] == 4
     assert set(classification["by_group"]) == {"kag"}
     assert classification["mask_incorrect"] == {"n": 1, "as_mask": 1.0}
-    assert figures["end_to_end"] == {"accuracy": 0.5}
+    assert classification["wide"]["n"] == 4
+    assert set(classification["calibration"]) == {"ece", "brier"}
+    # Two of three in one picture and none of one in the other.
+    assert figures["end_to_end"] == {
+        "accuracy": 0.5,
+        "faces": 4,
+        "interval": {"accuracy": [0.0, pytest.approx(2 / 3)]},
+    }
     assert set(figures) == {"detection", "classification", "end_to_end"}
     assert steps == [(k, 4) for k in range(5)]
 
@@ -148,7 +163,12 @@ def test_class_folders(
     figures = evaluate(tmp_path, classifier=classifier)
     assert figures["classification"]["accuracy"] == pytest.approx(2 / 3)
     assert figures["classification"]["by_group"] == {
-        "bal": {"accuracy": 1.0, "n": 2},
+        "bal": {
+            "accuracy": 1.0,
+            "balanced": 1.0,
+            "n": 2,
+            "interval": {"accuracy": [1.0, 1.0]},  # one picture of each label: none for balanced
+        },
         "kaa": {"accuracy": 0.0, "n": 1},
     }
     assert evaluate(tmp_path, detector=detector, classifier=classifier) == figures

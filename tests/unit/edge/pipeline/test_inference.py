@@ -104,6 +104,46 @@ def test_without_a_limit_old_frames_are_judged() -> None:
     assert rig.tracker.seen == [0]
 
 
+@pytest.mark.parametrize("late", [True, False])
+def test_a_frame_that_gets_too_old_behind_a_slow_one_is_not_judged(late: bool) -> None:
+    """The age counts when the work begins: a worker waits while another is ``AHEAD`` frames behind.
+
+    With its twin, in which the slow worker comes back in time.
+    """
+    limit_ms = 1000 if late else 60_000
+    entered, release = threading.Event(), threading.Event()
+
+    def hang(frame: Frame) -> None:
+        if frame.sequence == 0:
+            entered.set()
+            release.wait(10)
+
+    rig = Rig(FakeTask(hang), FakeTask(hang), max_age_ms=limit_ms)
+    for stage in rig.stages:
+        stage.start()
+    box = rig.boxes["c1"]
+    box.put(make_frame(sequence=0))
+    assert entered.wait(5)
+    for n in range(1, AHEAD):  # the other worker judges these
+        box.put(make_frame(sequence=n))
+        wait_until(lambda n=n: box.counts.taken == n + 1)  # type: ignore[misc]
+    waiting = make_frame(sequence=AHEAD, captured_ns=time.monotonic_ns())
+    box.put(waiting)
+    wait_until(lambda: box.counts.taken == AHEAD + 1)
+    age_ms = (time.monotonic_ns() - waiting.captured_ns) / 1e6
+    assert age_ms < limit_ms, "taken in time, so only the wait makes it old"
+    if late:
+        wait_until(lambda: time.monotonic_ns() - waiting.captured_ns > limit_ms * 1_000_000)
+    release.set()
+    rig.boxes.close()
+    stop_all(rig.stages, time.monotonic() + 10)
+    dropped = rig.health.status().cameras["c1"].drops.stale
+    # Frame 0 itself was begun in time.
+    assert (rig.tracker.seen, dropped) == (
+        (list(range(AHEAD)), 1) if late else (list(range(AHEAD + 1)), 0)
+    )
+
+
 def test_nonfinite_outputs_are_counted_and_skipped() -> None:
     """NaN gives no observation and no alert; five in a row are a reason (F21)."""
 

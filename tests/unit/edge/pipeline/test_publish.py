@@ -331,6 +331,36 @@ def test_the_time_to_the_acknowledgement_is_measured(outbox: OutboxRig) -> None:
     assert 50 <= percentiles.p50 < 5000
 
 
+def test_what_waited_for_a_connection_is_no_time_to_the_acknowledgement(outbox: OutboxRig) -> None:
+    """The twin: rows of before a restart, of an outage, and those that were in flight when it
+    began are delivered and not counted; the next alert of the connection is.
+    """
+    sink = FakeSink(reachable=False, prompt=False)
+    with outbox.running():
+        outbox.store.put(alert_message(1))  # a run of before left it
+        wait_until(lambda: outbox.store.accepted == 1)
+        rig = PublishRig(outbox, sink)
+        with running(rig.stage()):
+            sink.connect()
+            wait_until(lambda: numbers(sink) == [1])
+            wait_until(lambda: sink.acknowledge() == 0 and outbox.store.drained)
+            outbox.store.put(alert_message(2))
+            wait_until(lambda: numbers(sink) == [1, 2])
+            sink.disconnect()  # 2 is in flight
+            wait_until(lambda: not rig.health.is_connected)
+            outbox.store.put(alert_message(3))
+            wait_until(lambda: outbox.store.accepted == 3)
+            sink.connect()
+            wait_until(lambda: numbers(sink) == [1, 2, 2, 3])
+            wait_until(lambda: sink.acknowledge() == 0 and outbox.store.drained)
+            assert rig.health.puback_ms.look() == (0, None)
+            outbox.store.put(alert_message(4))
+            wait_until(lambda: numbers(sink)[-1] == 4)
+            wait_until(lambda: sink.acknowledge() >= 0 and rig.health.puback_ms.look()[0])
+    assert rig.health.puback_ms.drain()[0] == 1
+    assert outbox.stored() == []
+
+
 def test_the_message_behind_a_gap_announces_it(outbox: OutboxRig) -> None:
     """Rows were read ahead when one before them was buried; the next one that is sent says so."""
     too_large = {3, 4}

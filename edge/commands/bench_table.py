@@ -1,0 +1,51 @@
+"""The figures of ``linesight bench face_mask`` as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Report = Mapping[str, Any]
+
+
+def table(report: Report) -> str:
+    """What the JSON holds that people look for, as lines."""
+    by_faces = report["by_faces"]
+    broker = report["broker"]
+    lines = [
+        f"{report['machine']['cpu']}, {report['machine']['cpus']} CPUs",
+        "640×480, the detector on every frame, then exactly N faces classified",
+        f"{'faces':>5} {'frames/s':>9} {'bare':>8} {'efficiency':>10} {'overhead':>11} "
+        f"{'p99/p50, ÷ bare':>16} {'reference':>10}",
+        *(_speed(count, entry) for count, entry in by_faces.items()),
+        f"behind a camera's 30 frames/s, an alert with each; broker: {broker['name']} "
+        f"{broker['version']}, {broker['where']}",
+        f"{'faces':>5} {'capture → verdict p50, p95, p99':>33} "
+        f"{'capture → PUBACK p50, p95, p99':>33}",
+        *(_latency(count, entry["latency_ms"]) for count, entry in by_faces.items()),
+    ]
+    total = f"{report['rss_mb']:.0f} MiB"
+    if "ms_per_face" in report:
+        total = f"a further face costs {report['ms_per_face']:.2f} ms; {total}"
+    if "reference" in report:
+        detector = "with its detector" if report["reference"]["detector"] else "no detector"
+        total += f"; reference: the Keras loop, one thread, {detector}, in turns with all this"
+    return "\n".join([*lines, total]) + "\n"
+
+
+def _speed(count: str, entry: Report) -> str:
+    tail = entry["p99_to_p50"]
+    reference = f"×{entry['ratio']:.1f}" if "ratio" in entry else "-"
+    return (
+        f"{count:>5} {entry['fps']:9.1f} {entry['bare_fps']:8.1f} {entry['efficiency']:10.3f} "
+        f"{entry['overhead_ms']:8.2f} ms {tail['service']:8.2f}, ×{tail['ratio']:5.2f} "
+        f"{reference:>10}"
+    )
+
+
+def _latency(count: str, latency_ms: Report) -> str:
+    verdict, puback = (
+        ", ".join(f"{value:.1f}" for value in latency_ms[name].values()) + " ms"
+        for name in ("verdict", "puback")
+    )
+    return f"{count:>5} {verdict:>33} {puback:>33}"
