@@ -254,14 +254,14 @@ def _split(recipe: Recipe, folder: Path, pictures: Sequence[LabelledPicture]) ->
     crops = pictures[0].boxes is None
     if training:
         fraction = training.crop_fraction if crops else training.picture_fraction
-        seed = training.seed
+        seed, fold = training.seed, 0 if crops else training.fold
     else:
-        fraction, seed = recipe.representative.held_back, recipe.representative.seed
+        fraction, seed, fold = recipe.representative.held_back, recipe.representative.seed, 0
     strata = {
         picture.path: _stratum(picture, by_prefix=training is not None) for picture in pictures
     }
     try:
-        return split_pictures(strata, fraction=fraction, seed=seed)
+        return split_pictures(strata, fraction=fraction, seed=seed, fold=fold)
     except (OSError, ValueError) as error:
         # The split reads every picture, so it is here that a broken one shows.
         raise DataError(f"{folder}: {error}", hint="remove or repair it") from error

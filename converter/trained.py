@@ -11,6 +11,9 @@ from converter.recipe import Recipe
 from edge.contract.manifest import CenterDecode
 from edge.errors import ConfigError
 
+_SPLIT = ("seed", "picture_fraction", "crop_fraction", "fold")
+"""What decides which pictures are held back."""
+
 
 def read_training(keras_file: Path, recipe: Recipe) -> dict[str, Any]:
     """What the training measured, empty when there is nothing beside the Keras file.
@@ -31,7 +34,7 @@ def read_training(keras_file: Path, recipe: Recipe) -> dict[str, Any]:
     if not isinstance(metrics, dict):
         raise ConfigError(f"{path}: is no JSON object", hint="remove it")
     settings = metrics.pop("settings", None)
-    for key in ("seed", "picture_fraction", "crop_fraction") if isinstance(settings, dict) else ():
+    for key in _SPLIT if isinstance(settings, dict) else ():
         there, here = settings.get(key), getattr(recipe.training, key, None)
         if None not in (there, here) and there != here:
             raise ConfigError(

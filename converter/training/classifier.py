@@ -68,7 +68,9 @@ def train(
     """
     prepare(out, settings.seed, settings.threads)
     crops = split_crops(data, fraction=settings.crop_fraction, seed=settings.seed)
-    photos = split_boxes(data, fraction=settings.picture_fraction, seed=settings.seed)
+    photos = split_boxes(
+        data, fraction=settings.picture_fraction, seed=settings.seed, fold=settings.fold
+    )
     samples = _samples(settings, data, crops.train, photos.train, out)
     held_back = {
         "crops": crop_samples(crops.validation),
@@ -159,7 +161,8 @@ def calibrate(
     if "temperature" in metrics:
         return
     model = keras.saving.load_model(file)
-    probability = np.asarray(model.predict(images, verbose=0), np.float64)
+    parts = [model.predict_on_batch(images[i : i + 256]) for i in range(0, len(images), 256)]
+    probability = np.concatenate(parts).astype(np.float64)
     temperature = best_temperature(np.log(np.clip(probability, 1e-9, 1.0)), truth)
     last = model.get_layer("probability")
     last.set_weights([weight / temperature for weight in last.get_weights()])

@@ -31,6 +31,8 @@ class _Training(BaseModel):
     threads: int = Field(default=2, ge=1, le=256)
     picture_fraction: float = Field(default=0.15, gt=0, lt=0.9)
     """Share of the group photos held back for validation."""
+    fold: int = Field(default=0, ge=0)
+    """Which ``picture_fraction`` of the group photos is held back."""
     crop_fraction: float = Field(default=0.2, gt=0, lt=0.9)
     """Share of the tidy face crops held back for validation."""
     epoch_steps: int = Field(default=300, ge=1)
@@ -70,8 +72,6 @@ class DetectorTraining(_Training):
     """
     target_precision: float = Field(default=0.93, gt=0, lt=1)
     """Precision on validation at which the shipped score threshold is read off."""
-    fold: int = Field(default=0, ge=0)
-    """Which ``picture_fraction`` of the group photos is held back."""
     start_from_labeller: bool = False
     """The labeller's convolutions are where the trunk begins."""
     portrait_share: float = Field(default=0.15, ge=0, le=1)

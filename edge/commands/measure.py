@@ -31,13 +31,14 @@ _CONNECT_S = 10.0
 
 @dataclass(slots=True)
 class Judged:
-    """What one run of the service gave: when each frame was judged, its age then, its timings.
+    """What one run of the service gave: when each frame was judged, and its timings.
 
-    ``cycles``: see :class:`ExactFaces`, of all workers, after the warm-up.
+    ``ages_ms``: a frame's ``captured_ns`` → capture to verdict. ``cycles``: see
+    :class:`ExactFaces`, of all workers, after the warm-up.
     """
 
     at_ns: list[int] = field(default_factory=list)
-    ages_ms: list[float] = field(default_factory=list)
+    ages_ms: dict[int, float] = field(default_factory=dict)
     timings: list[Timings] = field(default_factory=list)
     cycles: list[Cycle] = field(default_factory=list)
 
@@ -51,7 +52,7 @@ class Judged:
         """Take one judged frame in."""
         now_ns = time.monotonic_ns()
         self.at_ns.append(now_ns)
-        self.ages_ms.append((now_ns - frame.captured_ns) / 1e6)
+        self.ages_ms[frame.captured_ns] = (now_ns - frame.captured_ns) / 1e6
         self.timings.append(observation.timings)
 
     @property
@@ -65,9 +66,7 @@ class Judged:
         """
         steady = self.at_ns[WARM_UP:]
         if len(steady) < 2:
-            raise StageFailed(
-                f"bench: only {len(self.at_ns)} frames were judged", hint="give it more --seconds"
-            )
+            raise _too_few(f"{len(self.at_ns)} frames were judged")
         return (len(steady) - 1) / ((steady[-1] - steady[0]) / 1e9)
 
 
@@ -90,6 +89,11 @@ def run_station(
         How long frames are judged.
     folder
         For the outbox.
+
+    Raises
+    ------
+    StageFailed
+        Too few frames were judged in the time that was given.
     """
     with Path(os.devnull).open("w", encoding="utf-8") as nothing:
         sink = StdoutSink(nothing)
@@ -97,12 +101,16 @@ def run_station(
         config = _config(folder, len(tasks), {})
         judged = _run(tasks, StillSource(image), sink, seconds, config)
     judged.cycles = [cycle for task in tasks for cycle in task.cycles[WARM_UP:]]
+    if not judged.cycles:
+        raise _too_few(f"{len(judged.at_ns)} frames were judged")
     return judged
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """From the capture of a frame to its verdict, and to the PUBACK of the alert that it raised."""
+    """From the capture of a frame to its verdict, and to the PUBACK of its alert: the same frames
+    in both.
+    """
 
     verdict_ms: Sequence[float]
     puback_ms: Sequence[float]
@@ -140,19 +148,22 @@ def run_camera(
     tasks = _tasks(loaded, boxes, changing=True)
     source = StillSource(image, CAMERA_FPS)
     judged = _run(tasks, source, sink, seconds, config, lambda: len(sink.ages_ms) > WARM_UP)
-    latency = Latency(judged.ages_ms[WARM_UP:], sink.ages_ms[WARM_UP:])
-    if not latency.puback_ms:
-        raise StageFailed(
-            f"bench: only {len(sink.ages_ms)} alerts were acknowledged",
-            hint="give it more --seconds",
-        )
-    return latency
+    frames = [captured for captured in sink.ages_ms if captured in judged.ages_ms][WARM_UP:]
+    if not frames:
+        raise _too_few(f"{len(sink.ages_ms)} alerts were acknowledged")
+    return Latency(
+        [judged.ages_ms[frame] for frame in frames], [sink.ages_ms[frame] for frame in frames]
+    )
 
 
 def rss_mb() -> float:
     """Memory of this process, in MiB."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _too_few(what: str) -> StageFailed:
+    return StageFailed(f"bench: only {what}", hint="give it more --seconds")
 
 
 def _tasks(loaded: Sequence[Loaded], boxes: Floats, *, changing: bool = False) -> list[ExactFaces]:

@@ -154,11 +154,11 @@ class AckClock:
     Attributes
     ----------
     ages_ms
-        Capture to PUBACK, in the order of the acknowledgements.
+        The frame's ``captured_ns`` → capture to PUBACK, in the order of the acknowledgements.
     """
 
     def __init__(self, sink: Sink) -> None:
-        self.ages_ms: list[float] = []
+        self.ages_ms: dict[int, float] = {}
         self._sink = sink
         self._captured_ns: dict[int, int] = {}
         self._newest_ns = 0
@@ -183,5 +183,5 @@ class AckClock:
                 captured_ns = self._captured_ns.pop(event.token, 0)
                 if captured_ns > self._newest_ns:
                     self._newest_ns = captured_ns
-                    self.ages_ms.append((now_ns - captured_ns) / 1e6)
+                    self.ages_ms[captured_ns] = (now_ns - captured_ns) / 1e6
         return events

@@ -35,7 +35,8 @@ def test_same_split(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("seed", 9), ("picture_fraction", 0.3), ("crop_fraction", 0.3)]
+    ("key", "value"),
+    [("seed", 9), ("picture_fraction", 0.3), ("crop_fraction", 0.3), ("fold", 2)],
 )
 def test_other_split(tmp_path: Path, key: str, value: float) -> None:
     """Another seed or share means that held-back pictures were learned from: refused."""

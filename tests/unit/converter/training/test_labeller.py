@@ -61,14 +61,14 @@ def test_the_labeller_finds_labelled_faces() -> None:
     data = data_dir("face_mask")
     labeller = Labeller(data_dir(FILE))
     found = faces = 0
-    for picture in load_pictures(data, split_boxes(data).validation[:40]):
+    for picture in load_pictures(data, split_boxes(data).validation[::8]):
         boxes, scores = labeller.find(picture.image, (260, 512), threshold=0.5)
         assert (np.diff(scores) <= 0).all()
         large = picture.boxes[(picture.boxes[:, 2:] - picture.boxes[:, :2]).min(axis=1) >= 40]
         faces += len(large)
         if len(large) and len(boxes):
             found += int((box_iou(large, boxes).max(axis=1) >= 0.4).sum())
-    assert faces > 50
+    assert faces > 30
     assert found / faces > 0.7
 
 
