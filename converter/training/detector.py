@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -104,20 +105,30 @@ def train(
         progress=progress,
     )
     shipped.set_weights(keras.saving.load_model(file).get_weights())
-    judged = judge_pictures(infer, held_back, settings)
-    write_json(
-        out / "judged.json",
-        [
-            {
-                "file": picture.path.name,
-                "faces": found.faces,
-                "scores": [round(score, 4) for score in found.scores.tolist()],
-                "hit": found.hit.tolist(),
-            }
-            for picture, found in zip(held_back, judged, strict=True)
-        ],
-    )
+    _record(out, settings, held_back, judge_pictures(infer, held_back, settings))
     return file
+
+
+def _record(
+    out: Path, settings: DetectorTraining, pictures: Sequence[Picture], judged: list[Judged]
+) -> None:
+    """Write what the best weights find in each picture, and the figures anew: whoever resumes a
+    training that is over, with another ``target_precision``, wants its threshold.
+    """
+    rows = [
+        {
+            "file": picture.path.name,
+            "faces": found.faces,
+            "scores": [round(score, 4) for score in found.scores.tolist()],
+            "hit": found.hit.tolist(),
+        }
+        for picture, found in zip(pictures, judged, strict=True)
+    ]
+    write_json(out / "judged.json", rows)
+    file = out / "metrics.json"
+    metrics = json.loads(file.read_text(encoding="utf-8"))
+    metrics["settings"] = settings.model_dump(mode="json")
+    write_json(file, metrics | report(judged, settings.target_precision))
 
 
 def _sources(settings: DetectorTraining, data: Path, photos: Sequence[Path], out: Path) -> Sources:

@@ -15,6 +15,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from edge import app, notify
+from edge.commands.first_choice import settle
 from edge.commands.options import add_config, add_models
 from edge.config import load
 from edge.pipeline import Pipeline
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     log.setLevel(min(log.level, logging.INFO))
     with Signals() as signals:
         config = load(Path(args.config))
+        settle(config, args.models)
         if args.stdout:
             sink = StdoutSink(sys.stdout)
             pipeline = app.build(config, sink=sink, models=args.models, outbox=STDOUT_OUTBOX)

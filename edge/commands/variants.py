@@ -15,16 +15,19 @@ import numpy.typing as npt
 from edge.app import open_checked
 from edge.commands.targets import cpus
 from edge.contract.bundle import Bundle
-from edge.contract.golden import read_golden
+from edge.contract.golden import check_golden, read_golden
 from edge.contract.manifest import VariantName
 from edge.contract.preprocess import Preprocessor
 from edge.demo.progress import Update
 from edge.engines import open_engine
 from edge.errors import LineSightError, ModelError, RuntimeAbsent
 from edge.protocols import Engine
+from edge.records import Outputs
 
 ROUNDS = 5
 """How often every variant has its turn with every number of threads: a busy moment hits all."""
+GLANCES = 3
+"""Rounds of :func:`glance`."""
 FEWEST = 4
 """Runs of one turn, however slow they are."""
 MOST = 5000
@@ -112,8 +115,7 @@ def measure(
     refused = _refused(bundle, variants, threads)
     fit = [variant for variant in variants if variant not in refused]
     if not fit:
-        reasons = "; ".join(f"{variant}: {reason}" for variant, reason in refused.items())
-        raise ModelError(f"{bundle.path}: no variant can be used here: {reasons}")
+        raise _unusable(bundle, refused)
     inputs = {variant: _inputs(bundle, variant) for variant in fit}
     counts = sorted({threads, *(count for count in beside if count <= cpus())})
     steps = [(variant, count) for variant in fit for count in counts]
@@ -130,6 +132,54 @@ def measure(
                 times[variant][count] += _runs(engine, inputs[variant], FEWEST, seconds / ROUNDS)
             done += 1
     update(done, done)
+    return Measured(bundle, times, refused)
+
+
+def glance(bundle: Bundle, threads: int, until: float) -> Measured | None:
+    """Time each variant with the very runs that prove its golden vectors: quick, and in turns.
+
+    The first picture warms up and does not count. Of the rounds only the first must be over in
+    time.
+
+    Parameters
+    ----------
+    bundle
+        What to measure: all its variants.
+    threads
+        Of each interpreter.
+    until
+        Monotonic seconds at which the last turn begins.
+
+    Returns
+    -------
+    Measured or None
+        None when there was no time for a first turn of each variant.
+
+    Raises
+    ------
+    ModelError
+        No variant can be used here.
+    RuntimeAbsent
+        There is no runtime.
+    """
+    times: dict[VariantName, dict[int, list[float]]] = {}
+    refused: dict[VariantName, str] = {}
+    for turn in range(GLANCES):
+        for variant in bundle.manifest.variants:
+            if time.monotonic() >= until:
+                return Measured(bundle, times, refused) if turn else None
+            if variant in refused:
+                continue
+            try:
+                found = _proving_ms(bundle, variant, threads)
+            except RuntimeAbsent:
+                raise
+            except LineSightError as error:
+                refused[variant] = " ".join(error.message.split())
+                continue
+            times.setdefault(variant, {threads: []})[threads] += found
+        if not times:
+            raise _unusable(bundle, refused)
     return Measured(bundle, times, refused)
 
 
@@ -193,6 +243,26 @@ def _refused(
         except LineSightError as error:
             refused[variant] = " ".join(error.message.split())
     return refused
+
+
+def _unusable(bundle: Bundle, refused: Mapping[VariantName, str]) -> ModelError:
+    reasons = "; ".join(f"{variant}: {reason}" for variant, reason in refused.items())
+    return ModelError(f"{bundle.path}: no variant can be used here: {reasons}")
+
+
+def _proving_ms(bundle: Bundle, variant: VariantName, threads: int) -> list[float]:
+    """Milliseconds of the golden runs but the first, of a variant that passes them."""
+    times: list[float] = []
+    with closing(open_engine(bundle, variant, threads=threads)) as engine:
+
+        def timed(tensor: Tensor) -> Outputs:
+            began = time.perf_counter()
+            outputs = engine.infer(tensor)
+            times.append(1000 * (time.perf_counter() - began))
+            return outputs
+
+        check_golden(bundle, variant, timed)
+    return times[1:] or times
 
 
 def _inputs(bundle: Bundle, variant: VariantName) -> list[Tensor]:

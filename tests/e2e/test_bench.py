@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_the_station_takes_what_was_fastest(site: Site) -> None:
     manifest = load_bundle(site.classifier).manifest
     default = choose_variant(manifest)
     (other,) = set(manifest.variants) - {default}
-    assert site.checked_variant() == site.running_variant() == default
+    assert site.checked_variant() == default
     golden = (site.classifier / "golden.npz").read_bytes()
     spoil_golden(site.classifier, default)
     done = site.bench(site.classifier)
@@ -88,6 +89,39 @@ def test_the_station_takes_what_was_fastest(site: Site) -> None:
     assert str(site.choice) in done.stdout.splitlines()[-1]
     assert json.loads(site.choice.read_text()) == {"tint_classifier": other}
     assert site.checked_variant() == site.running_variant() == other
+
+
+def test_the_first_start_measures_and_keeps_it(site: Site) -> None:
+    """Nobody has measured: `run` glances at the variants once, `check` and the next start know."""
+    spoil_golden(site.classifier, choose_variant(load_bundle(site.classifier).manifest))
+    site.state.rmdir()  # nor has anybody made the folder
+    running = site.running_variant()
+    kept = site.choice.read_bytes()
+    assert set(json.loads(kept)) == {"blob_detector", "tint_classifier"}
+    assert json.loads(kept)["tint_classifier"] == running
+    assert running != choose_variant(load_bundle(site.classifier).manifest)
+    assert site.checked_variant() == running
+    site.choice.write_text(json.dumps({**json.loads(kept), "blob_detector": "float32"}))
+    before = site.choice.stat().st_mtime_ns
+    assert site.running_variant() == running
+    assert site.choice.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "left"),
+    [
+        (lambda site: site.configure('variant = "float32"'), None),
+        (lambda site: site.choice.write_text("{"), "{"),
+    ],
+    ids=["a variant is named", "a broken choice"],
+)
+def test_a_start_that_has_nothing_to_choose_runs_the_default(
+    site: Site, spoil: Callable[[Site], object], left: str | None
+) -> None:
+    """The twin: who names a variant gets that one; what cannot be kept is not measured."""
+    spoil(site)
+    assert site.running_variant() == choose_variant(load_bundle(site.classifier).manifest)
+    assert (site.choice.read_text() if site.choice.exists() else None) == left
 
 
 def test_report_of_a_bundle_with_its_choice(site: Site, tmp_path: Path) -> None:

@@ -28,8 +28,15 @@ from tests.helpers.data import data_dir
 MODELS = Path(__file__).parents[2] / "models"
 DETECTOR, CLASSIFIER = MODELS / "face_detector", MODELS / "mask_classifier"
 
-RECALL, PRECISION, ACCURACY = 0.55, 0.90, 0.93
-BUDGET = 0.01
+AP, RECALL, PRECISION, LONE = 0.84, 0.68, 0.95, 0.93
+"""Of the detector; ``LONE`` is the recall on pictures of one face. At a precision of 0.95 a 300×300
+SSD with ResNet-10 body finds 0.51 of all faces and 0.95 of lone ones.
+"""
+ACCURACY, BALANCED = {"bal": 0.98, "kaa": 0.96}, 0.96
+"""Of the classifier, by source of the tidy crops; ``BALANCED`` on true boxes from 24 px wide."""
+END_TO_END = 0.62
+"""Share of labelled faces that are found and rightly judged."""
+BUDGET = 0.005
 """What int8 may lose against float32, and a variant against the Keras model."""
 ENOUGH = 300
 """Held-back pictures or faces, below which a figure says little."""
@@ -76,6 +83,12 @@ def classification(data: Path, crops: Names) -> Callable[[str], Figures]:
     )
 
 
+@pytest.fixture(scope="module")
+def station(data: Path, photos: Names) -> Callable[[str], Figures]:
+    """Variant → all figures of both models on the held-back photos; each is measured once."""
+    return cache(lambda variant: station_figures(variant, data, photos))
+
+
 def detection_figures(bundle: Bundle, variant: str, data: Path, only: Names) -> Figures:
     """What ``linesight eval`` says of a detector."""
     with closing(DetectionTask(bundle.manifest, open_engine(bundle, variant))) as task:
@@ -87,6 +100,19 @@ def classification_figures(bundle: Bundle, variant: str, data: Path, only: Names
     """What ``linesight eval`` says of a classifier."""
     with closing(ClassificationTask(bundle.manifest, open_engine(bundle, variant))) as task:
         figures: Figures = evaluate(data / "crops", classifier=task, only=only)["classification"]
+    return figures
+
+
+def station_figures(variant: str, data: Path, only: Names) -> Figures:
+    """What ``linesight eval face_mask`` says."""
+    detector, classifier = load_bundle(DETECTOR), load_bundle(CLASSIFIER)
+    with (
+        closing(DetectionTask(detector.manifest, open_engine(detector, variant))) as finds,
+        closing(
+            ClassificationTask(classifier.manifest, open_engine(classifier, variant))
+        ) as judges,
+    ):
+        figures: Figures = evaluate(data / "boxes", detector=finds, classifier=judges, only=only)
     return figures
 
 
@@ -102,9 +128,19 @@ def some(names: Names) -> Names:
     return frozenset(sorted(names)[::5])
 
 
-def reaches_detection(figures: Figures) -> bool:
-    """Are recall and precision at the manifest's threshold what they must be?"""
-    return bool(figures["recall"] >= RECALL and figures["precision"] >= PRECISION)
+def misses(figures: Figures) -> list[str]:
+    """Which of the detector's figures are not what they must be: of the ranking, of the ranking cut
+    where precision is as wanted, and at the manifest's own threshold.
+    """
+    sure = figures["at_precision"]["0.95"]
+    checks = {
+        "ap": figures["ap"] >= AP,
+        "recall at 0.95": sure["recall"] >= RECALL,
+        "recall of lone faces at 0.95": sure["by_faces"]["1"]["recall"] >= LONE,
+        "recall": figures["recall"] >= RECALL,
+        "precision": figures["precision"] >= PRECISION - 0.01,
+    }
+    return [name for name, holds in checks.items() if not holds]
 
 
 @pytest.mark.data
@@ -112,10 +148,12 @@ def reaches_detection(figures: Figures) -> bool:
 def test_detector_finds_faces(
     detection: Callable[[str], Figures], photos: Names, variant: str
 ) -> None:
-    """Recall ≥ 0.55 at precision ≥ 0.90, at the shipped threshold, on all held-back photos."""
+    """AP ≥ 0.84, recall ≥ 0.68 where precision is 0.95 and ≥ 0.93 on lone faces, and the shipped
+    threshold is such a place, on all held-back photos.
+    """
     figures = detection(variant)
     assert figures["images"] == len(photos) >= ENOUGH
-    assert reaches_detection(figures), figures
+    assert misses(figures) == [], figures
 
 
 @pytest.mark.data
@@ -126,15 +164,17 @@ def test_a_wrong_threshold_is_caught(
     """The twin: nearly every guess, or only the surest ones, fails the same check."""
     bundle = edited(tmp_path, DETECTOR, lambda m: m["decode"].update(threshold=threshold))
     figures = detection_figures(bundle, "float32", data, some(photos))
-    assert not reaches_detection(figures), figures
-    assert (figures["recall"] < RECALL) == (threshold == 0.9)
+    assert ("recall" in misses(figures)) == (threshold == 0.9)
+    assert ("precision" in misses(figures)) == (threshold == 0.05)
 
 
 @pytest.mark.data
 def test_int8_detector_keeps_the_precision_of_ranking(
     detection: Callable[[str], Figures],
 ) -> None:
-    """Average precision of int8 is within a point of float32's, and both are what the gate says."""
+    """Average precision of int8 is within half a point of float32's, and both are what the gate
+    says.
+    """
     exact, quantized = detection("float32")["ap"], detection("int8")["ap"]
     assert abs(quantized - exact) <= BUDGET
     for variant, gate in gates(load_bundle(DETECTOR)).items():
@@ -147,16 +187,36 @@ def test_int8_detector_keeps_the_precision_of_ranking(
 def test_classifier_judges_faces(
     classification: Callable[[str], Figures], crops: Names, variant: str
 ) -> None:
-    """Accuracy ≥ 0.93 on all held-back crops."""
+    """Accuracy ≥ 0.98 on the one source of held-back crops and ≥ 0.96 on the other."""
     figures = classification(variant)
     confusion = figures["confusion"]
     assert sum(sum(row.values()) for row in confusion.values()) == len(crops) >= ENOUGH
-    assert figures["accuracy"] >= ACCURACY, figures
+    for source, least in ACCURACY.items():
+        assert figures["by_group"][source]["accuracy"] >= least, figures
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("variant", ["float32", "int8"])
+def test_both_models_together_judge_group_photos(
+    station: Callable[[str], Figures], variant: str
+) -> None:
+    """Of true boxes from 24 px wide 0.96 are rightly judged, both states counting alike, and of all
+    labelled faces 0.62 are found and rightly judged.
+    """
+    figures = station(variant)
+    assert figures["classification"]["wide"]["balanced"] >= BALANCED, figures
+    assert figures["end_to_end"]["accuracy"] >= END_TO_END, figures
+
+
+def test_both_bundles_are_small() -> None:
+    """3 MB in int8."""
+    size = sum(load_bundle(path).manifest.variants["int8"].bytes for path in (DETECTOR, CLASSIFIER))
+    assert size <= 3_000_000
 
 
 @pytest.mark.data
 def test_int8_classifier_keeps_the_accuracy(classification: Callable[[str], Figures]) -> None:
-    """Accuracy of int8 is within a point of float32's."""
+    """Accuracy of int8 is within half a point of float32's."""
     exact, quantized = classification("float32"), classification("int8")
     assert abs(quantized["accuracy"] - exact["accuracy"]) <= BUDGET
 
@@ -187,7 +247,7 @@ def gates(bundle: Bundle) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", [DETECTOR, CLASSIFIER], ids=lambda path: path.name)
 def test_shipped_variants_have_passed_their_gate(path: Path) -> None:
-    """float32, float16 and int8 are there, each within a point of Keras on at least 300 items."""
+    """float32, float16 and int8 are there, each within half a point of Keras on 300 items or more."""
     found = gates(load_bundle(path))
     assert {"float32", "float16", "int8"} <= set(found)
     for name, gate in found.items():
@@ -197,7 +257,7 @@ def test_shipped_variants_have_passed_their_gate(path: Path) -> None:
         "ap" if path == DETECTOR else "accuracy",
     }
     if path == CLASSIFIER:
-        assert min(gate.value for gate in found.values()) >= ACCURACY
+        assert min(gate.value for gate in found.values()) >= BALANCED
 
 
 @pytest.mark.parametrize("path", [DETECTOR, CLASSIFIER], ids=lambda path: path.name)

@@ -21,14 +21,19 @@ from tests.helpers.station import Station
 
 MODELS = Path(__file__).parents[2] / "models"
 PERCENTILES = {"p50", "p95", "p99"}
+FIGURES = {
+    *("fps", "bare_fps", "efficiency", "overhead_ms", "stages", "frame_ms", "p99_to_p50"),
+    "latency_ms",
+}
+"""What there is for each number of faces, without a reference."""
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """``linesight bench face_mask`` with 32 faces, as JSON."""
+    """``linesight bench face_mask`` with 1 and 32 faces, as JSON."""
     file = tmp_path_factory.mktemp("bench") / "bench.json"
     done = linesight(
-        *("bench", "face_mask", "--models", MODELS, "--faces", "32", "--seconds", "2"),
+        *("bench", "face_mask", "--models", MODELS, "--faces", "1,32", "--seconds", "2"),
         *("--no-reference", "--json", file),
         timeout_s=100,
     )
@@ -39,26 +44,47 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_the_report_has_the_keys_that_others_read(report: dict[str, Any]) -> None:
     """The keys are exactly those that are fixed; the reference is absent when it was left out."""
-    assert set(report) == {"machine", "by_faces", "bare_fps", "efficiency", "rss_mb"}
-    assert set(report["by_faces"]) == {"32"}
-    faces = report["by_faces"]["32"]
-    assert set(faces) == {"fps", "stages"}
-    assert {"preprocess", "infer", "postprocess"} <= set(faces["stages"])
-    for stage in faces["stages"].values():
-        assert set(stage) == PERCENTILES
-        assert 0 <= stage["p50"] <= stage["p95"] <= stage["p99"]
+    fixed = {"machine", "by_faces", "bare_fps", "efficiency", "rss_mb"}
+    assert set(report) == fixed | {"bundles", "broker", "ms_per_face"}
+    assert set(report["by_faces"]) == {"1", "32"}
+    for faces in report["by_faces"].values():
+        assert set(faces) == FIGURES
+        assert {"preprocess", "infer", "postprocess"} <= set(faces["stages"])
+        for times in (*faces["stages"].values(), *faces["latency_ms"].values()):
+            assert set(times) == PERCENTILES
+            assert 0 <= times["p50"] <= times["p95"] <= times["p99"]
 
 
 def test_a_crowd_is_judged_ten_times_a_second(report: dict[str, Any]) -> None:
-    """With 32 faces in 640×480, the detector on every frame, at least 10 frames a second."""
+    """With 32 faces in 640×480, the detector on every frame, at least 10 frames a second.
+
+    On a quiet machine of two x86 cores it must be 30, and 100 with one face.
+    """
     assert report["by_faces"]["32"]["fps"] >= 10, report
+
+
+def test_a_further_face_costs_little(report: dict[str, Any]) -> None:
+    """At most 2.1 ms, three times what it may be on a quiet machine."""
+    assert 0 < report["ms_per_face"] <= 2.1, report
+
+
+def test_little_stands_beside_the_interpreters(report: dict[str, Any]) -> None:
+    """At most 4.5 ms of a frame with one face, three times what it may be on a quiet machine."""
+    assert 0 < report["by_faces"]["1"]["overhead_ms"] <= 4.5, report
+
+
+def test_an_alert_is_acknowledged_soon_after_its_frame(report: dict[str, Any]) -> None:
+    """Half of them within 250 ms of the capture, over disk and a real broker; verdict first."""
+    for faces in report["by_faces"].values():
+        latency = faces["latency_ms"]
+        assert latency["verdict"]["p50"] < latency["puback"]["p50"] <= 250, report
 
 
 def test_the_service_is_not_much_slower_than_its_interpreters(report: dict[str, Any]) -> None:
     """A loose guard against a service that wastes time: efficiency ≥ 0.6.
 
-    On a quiet machine it must be ≥ 0.9, which ``linesight bench face_mask`` shows there; neighbours
-    take more from a service of several threads than from a bare loop.
+    What it is and why it is not 0.9 stands in docs/performance.md; neighbours take more from a
+    service of several threads than from a bare loop.
     """
     assert 0.6 <= report["efficiency"] <= 1.2, report
 

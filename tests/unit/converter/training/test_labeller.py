@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -139,7 +139,7 @@ def test_what_overlaps_a_label_is_no_doubt() -> None:
 class Fixed(Labels):
     """Labels that are known already."""
 
-    def __init__(self, memory: Path, known: dict[str, Sequence[Sequence[float]]]) -> None:
+    def __init__(self, memory: Path, known: Mapping[str, Sequence[Sequence[float]]]) -> None:
         super().__init__(memory.with_name("absent.tflite"), memory)
         self._known = {
             name: [[row[:4] for row in rows], [row[4] for row in rows]]

@@ -159,7 +159,8 @@ def test_a_tidy_crop_is_also_seen_as_its_detected_face() -> None:
     sure = replace(portrait(), doubtful=np.zeros((0, 4), np.float32))
     (sample,) = portrait_samples([sure], 0.2)
     assert (sample.label, sample.region) == (1, (0.0, 0.0, 100.0, 120.0))
-    assert sample.others == (pytest.approx((22, 18, 78, 102)),)
+    (other,) = sample.others
+    assert other == pytest.approx((22, 18, 78, 102))
     (unsure,) = portrait_samples([portrait()], 0.2)
     assert (unsure.others, unsure.face) == ((), None)
 

@@ -25,6 +25,7 @@ def scripted(script: str) -> Reference:
 
 
 def process_of(one: Reference) -> int:
+    """The number of its process."""
     assert one._process is not None
     return one._process.pid
 
@@ -41,10 +42,17 @@ def test_it_measures_on_request_and_ends_with_its_user() -> None:
 
 def test_it_ends_although_it_is_at_work() -> None:
     """Whatever goes wrong in between, a frame that takes for ever is not waited for."""
-    loop = scripted(READY + "import time; time.sleep(1000)")
-    with pytest.raises(KeyboardInterrupt), loop:
-        pid = process_of(loop)
-        raise KeyboardInterrupt
+    loop = scripted(READY + "import threading; threading.Event().wait()")
+    pid = 0
+
+    def interrupted() -> None:
+        nonlocal pid
+        with loop:
+            pid = process_of(loop)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
@@ -52,10 +60,11 @@ def test_it_ends_although_it_is_at_work() -> None:
 def test_one_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bound on every answer, and the process ends."""
     monkeypatch.setattr(reference, "FRAME_S", 0.2)
-    loop = scripted(READY + "import time; time.sleep(1000)")
-    with pytest.raises(StageFailed, match=r"did not answer within 0\.2 s"), loop:
+    loop = scripted(READY + "import threading; threading.Event().wait()")
+    with loop:
         pid = process_of(loop)
-        loop.frame_s(1)
+        with pytest.raises(StageFailed, match=r"did not answer within 0\.2 s"):
+            loop.frame_s(1)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 

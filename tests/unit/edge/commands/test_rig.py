@@ -63,7 +63,7 @@ def test_the_rule_is_told_of_one_face_that_changes(loaded: Loaded) -> None:
 def alert(captured_ns: int) -> Message:
     """An alert of a frame."""
     payload = json.dumps({"mono_ns": captured_ns}).encode()
-    return Message("linesight/n1/cam/c1/alert", payload, way="outbox", qos=1)
+    return Message("linesight/n1/cam/c1/alert", payload, way="outbox", qos=1, id="0-1", rev=1)
 
 
 def test_an_acknowledgement_is_timed_from_the_capture() -> None:
@@ -129,7 +129,7 @@ def test_mosquitto_is_the_broker_where_it_is_installed() -> None:
 
 def test_the_embedded_broker_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """The twin: without mosquitto it is amqtt at MQTT 3.1.1, and says that it is no process."""
-    monkeypatch.setattr(brokers.shutil, "which", lambda name, path=None: None)
+    monkeypatch.setattr("edge.demo.local_broker.shutil.which", lambda name, path=None: None)
     with local_broker() as broker:
         assert (broker.name, broker.where) == ("amqtt", "in this process")
         with Subscriber(broker.port, "x", protocol=broker.protocol) as subscriber:

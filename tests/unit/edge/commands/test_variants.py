@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.commands import variants
-from edge.commands.variants import FEWEST, NEAR, ROUNDS, Measured, choose, measure, preferred
+from edge.commands.variants import (
+    FEWEST,
+    GLANCES,
+    NEAR,
+    ROUNDS,
+    Measured,
+    choose,
+    glance,
+    measure,
+    preferred,
+)
 from edge.contract.bundle import Bundle, load_bundle
 from edge.contract.golden import read_golden
 from edge.contract.manifest import VariantName
@@ -186,3 +197,25 @@ def test_without_a_runtime_no_variant_is_blamed(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(variants, "open_checked", absent)
     with pytest.raises(RuntimeAbsent):
         measure(load_bundle(TINT_CLASSIFIER), BOTH, 1, 1e-3, quietly)
+
+
+def test_a_glance_takes_the_golden_runs_as_its_times(tmp_path: Path) -> None:
+    """Three rounds of all golden pictures but the first; who fails them is refused."""
+    folder = copy_bundle(tmp_path, TINT_CLASSIFIER)
+    pictures = len(read_golden(folder / "golden.npz").images)
+    found = glance(load_bundle(folder), 1, time.monotonic() + 60)
+    assert found is not None
+    counted = {name: len(by[1]) for name, by in found.times_ms.items()}
+    assert counted == dict.fromkeys(BOTH, GLANCES * (pictures - 1))
+    spoil_golden(folder, "float32")
+    found = glance(load_bundle(folder), 1, time.monotonic() + 60)
+    assert found is not None
+    assert (set(found.times_ms), set(found.refused)) == ({"int8"}, {"float32"})
+    spoil_golden(folder, *BOTH)
+    with pytest.raises(ModelError, match="no variant can be used here"):
+        glance(load_bundle(folder), 1, time.monotonic() + 60)
+
+
+def test_a_glance_without_time_says_nothing() -> None:
+    """Half a first round would favour what came first in it."""
+    assert glance(load_bundle(TINT_CLASSIFIER), 1, time.monotonic()) is None
