@@ -49,6 +49,7 @@ def render(recipe: Recipe, manifest: Manifest, facts: Facts) -> str:
         _variants(recipe, manifest, facts),
         _figures(facts),
         _limits(recipe),
+        _notice(recipe),
     )
     return "\n".join(line for part in parts for line in part) + "\n"
 
@@ -144,6 +145,11 @@ def _figures(facts: Facts) -> Iterator[str]:
 def _limits(recipe: Recipe) -> Iterator[str]:
     yield from ("", "## Limits", "")
     yield from (f"- {limit}" for limit in recipe.card.limits)
+
+
+def _notice(recipe: Recipe) -> Iterator[str]:
+    if recipe.card.notice:
+        yield from ("", "## Notice", "", recipe.card.notice.strip())
 
 
 def _row(cells: Iterable[str]) -> str:

@@ -117,6 +117,8 @@ class CardText(_Strict):
     purpose: str
     data: str
     limits: Annotated[tuple[str, ...], Field(min_length=1)]
+    notice: str = ""
+    """Copyright and licence of what others made and the model contains."""
 
 
 class Recipe(_Strict):

@@ -159,8 +159,8 @@ def _suppress(
     boxes: npt.NDArray[np.float64], scores: Floats, decode: CenterDecode
 ) -> npt.NDArray[np.int64]:
     """Rows that greedy non-maximum suppression keeps, best first; equal scores by row."""
-    if not len(boxes):
-        return np.zeros(0, np.int64)
+    if len(boxes) < 2:  # nothing to suppress it
+        return np.arange(len(boxes), dtype=np.int64)
     candidates = _CANDIDATES_PER_BOX * decode.max_detections
     # The threshold has been applied: 0 lets every score above it pass.
     kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, decode.nms_iou, top_k=candidates)

