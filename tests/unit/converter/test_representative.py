@@ -85,7 +85,7 @@ def test_tensors_are_what_the_device_makes(data: Path, sides: Sides) -> None:
     drawn = draw(recipe, data, sides)
     tensors = list(drawn.tensors())
     assert len(tensors) == len(drawn.items)
-    assert {tensor.shape for tensor in tensors} == {(1, 64, 64, 3)}
+    assert {tensor.shape for tensor in tensors} == {(1, 80, 80, 3)}
     assert {tensor.dtype for tensor in tensors} == {np.dtype(np.float32)}
     assert all(tensor.min() >= -1 and tensor.max() <= 1 for tensor in tensors)
     reds = [t[0, 24:40, 24:40, 0].mean() - t[0, 24:40, 24:40, 2].mean() for t in tensors]
