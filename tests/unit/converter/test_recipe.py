@@ -42,7 +42,7 @@ def test_two_models_are_shipped() -> None:
 
 def test_all_mistakes_at_once(tmp_path: Path) -> None:
     """Unknown, missing, mistyped and out-of-range keys are all named in one go."""
-    text = GOOD.replace("threshold = ", "treshold = ").replace("count = 200", "count = 0")
+    text = GOOD.replace("threshold = ", "treshold = ").replace("count = 80", "count = 0")
     text = text.replace('name = "face_detector"', "name = 7").replace('color = "RGB"', "")
     text = text.replace('kind = "face_detector"', 'kind = "face_detector"\nheigth = 384')
     text = text.replace("budget = 0.005", "budget = 1.5")

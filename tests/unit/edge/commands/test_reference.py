@@ -107,6 +107,7 @@ def test_without_keras_it_is_left_out_unless_asked_for(no_keras: None) -> None:
         reference_or_none(True, ())
 
 
+@pytest.mark.convert
 def test_where_keras_is_installed_it_runs_unless_refused() -> None:
     """The twin, with the Keras of this environment."""
     assert reference_or_none(None, ()) is not None
