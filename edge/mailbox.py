@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from edge.records import Frame
+from edge.records import EncodedFrame, Frame
 
 Policy = Literal["latest", "every"]
 
@@ -56,7 +56,7 @@ class Taken:
 
     camera: str
     ticket: int
-    frame: Frame | None
+    frame: Frame | EncodedFrame | None
 
 
 class Mailbox:
@@ -71,7 +71,7 @@ class Mailbox:
         self.camera = camera
         self.policy: Policy = policy
         self._capacity = CAPACITY[policy]
-        self._frames: deque[Frame] = deque()
+        self._frames: deque[Frame | EncodedFrame] = deque()
         self._ready = ready
         self._room = threading.Condition(lock)
         self._put = self._dropped = self._refused = self._tickets = 0
@@ -91,7 +91,7 @@ class Mailbox:
             )
             return not self._closed and len(self._frames) < self._capacity
 
-    def put(self, frame: Frame) -> bool:
+    def put(self, frame: Frame | EncodedFrame) -> bool:
         """Hand a frame over; never waits. True when this frame is in the mailbox now."""
         with self._ready:
             self._put += 1
@@ -129,7 +129,7 @@ class Mailbox:
     # What follows is Mailboxes' side; its lock is held.
 
     def _take(self) -> Taken | None:
-        frame: Frame | None = None
+        frame: Frame | EncodedFrame | None = None
         if self._frames:
             frame = self._frames.popleft()
             self._room.notify()

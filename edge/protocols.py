@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edge.records import (
     Alert,
+    EncodedFrame,
     Frame,
     Message,
     ModelRef,
@@ -51,8 +52,10 @@ class Source(Protocol):
             Trying again later can.
         """
 
-    def read(self) -> Frame | None:
+    def read(self) -> Frame | EncodedFrame | None:
         """The next frame, or None at the end of a finite source. Gives up in at most 3 s.
+
+        A source whose frames come compressed and may be dropped unseen gives them as they are.
 
         Raises
         ------

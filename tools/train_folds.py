@@ -19,8 +19,10 @@ from converter.training import DetectorTraining, train
 RECIPE = Path("models/face_detector/recipe.toml")
 
 
-def settings_of(recipe: Path, fold: int, folds: int, minutes: float) -> DetectorTraining:
-    """The recipe's training on one of ``folds`` equal shares.
+def settings_of(
+    recipe: Path, fold: int, folds: int, minutes: float, *, from_scratch: bool = False
+) -> DetectorTraining:
+    """The recipe's training on one of ``folds`` equal shares, with its start or without.
 
     Raises
     ------
@@ -30,9 +32,14 @@ def settings_of(recipe: Path, fold: int, folds: int, minutes: float) -> Detector
     training = load_recipe(recipe).recipe.training
     if not isinstance(training, DetectorTraining):
         raise TypeError(f"{recipe}: trains no detector")
-    return training.model_copy(
-        update={"fold": fold, "picture_fraction": 1 / folds, "minutes": minutes}
-    )
+    changes: dict[str, object] = {
+        "fold": fold,
+        "picture_fraction": 1 / folds,
+        "minutes": minutes,
+    }
+    if from_scratch:
+        changes["start_from_labeller"] = False
+    return training.model_copy(update=changes)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,16 +50,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--minutes", type=float, default=15.0, help="for each fold")
     parser.add_argument("--recipe", type=Path, default=RECIPE, help="default: %(default)s")
+    parser.add_argument("--only", type=int, help="train this fold alone")
+    parser.add_argument(
+        "--from-scratch", action="store_true", help="begin with random weights, all else alike"
+    )
     args = parser.parse_args(argv)
     known = args.out / "labels.json"
-    for fold in range(args.folds):
+    for fold in range(args.folds) if args.only is None else (args.only,):
         out = args.out / f"fold{fold}"
         if (out / "judged.json").exists():
             continue
         out.mkdir(parents=True, exist_ok=True)
         if known.exists():  # the labeller need not look at the same pictures five times
             shutil.copy(known, out)
-        settings = settings_of(args.recipe, fold, args.folds, args.minutes)
+        settings = settings_of(
+            args.recipe, fold, args.folds, args.minutes, from_scratch=args.from_scratch
+        )
         train(settings, args.data, out, resume=True, progress=_say)
         if (out / "labels.json").exists():
             shutil.copy(out / "labels.json", known)

@@ -26,6 +26,7 @@ from edge.contract.choice import read_choice
 from edge.contract.golden import check_golden
 from edge.engines import open_engine, runtime_name
 from edge.errors import ConfigError, LineSightError
+from edge.records import EncodedFrame
 from edge.sinks.probe import probe
 from edge.sources import open_source
 
@@ -160,6 +161,7 @@ def _camera(camera: config.Camera) -> str:
             frame = source.read()
     if frame is None:
         return f"{shown}, opens"
+    frame = frame.decoded() if isinstance(frame, EncodedFrame) else frame
     return f"{shown}, gives {frame.width}×{frame.height}"
 
 

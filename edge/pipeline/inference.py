@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from edge.errors import NonFiniteOutput
+from edge.errors import FrameCorrupt, NonFiniteOutput
 from edge.health import Health
 from edge.inbox import Inbox
 from edge.mailbox import Mailboxes, Taken
@@ -14,11 +15,13 @@ from edge.messages import StationInfo
 from edge.pipeline.commands import carry_out
 from edge.pipeline.judge import Judge, Outcome
 from edge.protocols import Task
-from edge.records import Frame, Message, Observation
+from edge.records import EncodedFrame, Frame, Message
 from edge.stage import Stage
 
 CONTROL_S = 0.05
 """Longest wait for a frame before the inbox is looked at."""
+
+_log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -96,33 +99,39 @@ class Worker:
             if taken.frame is not None:
                 while not (judge.in_reach(taken.ticket, CONTROL_S) or stage.stopping):
                     stage.beat()  # another worker is far behind: not our fault
-                outcome = Outcome(taken.frame, self._observe(taken.frame))
+                outcome = self._observe(taken.frame)
         finally:  # a ticket that never came back would hold up all that follow
             judge.deliver(taken.ticket, outcome)
 
-    def _observe(self, frame: Frame) -> Observation | None:
-        camera = self._health.cameras[frame.camera]
-        limit = self._max_age_ms[frame.camera]
+    def _observe(self, taken: Frame | EncodedFrame) -> Outcome:
+        camera = self._health.cameras[taken.camera]
+        limit = self._max_age_ms[taken.camera]
         # Now, not when it was taken: it may have waited for the frames before it since then.
         begun_ns = time.monotonic_ns()
-        if limit is not None and begun_ns - frame.captured_ns > limit * 1_000_000:
+        if limit is not None and begun_ns - taken.captured_ns > limit * 1_000_000:
             camera.stale()
-            return None
+            return Outcome()
+        waited_ns = begun_ns - taken.ready_ns
+        capture_ns = taken.ready_ns - taken.captured_ns
+        try:
+            frame = taken if isinstance(taken, Frame) else taken.decoded()
+        except FrameCorrupt as error:
+            camera.corrupt()
+            _log.debug("camera %s: %s", taken.camera, error)
+            return Outcome()
+        if frame is not taken:
+            capture_ns += frame.ready_ns - begun_ns
         try:
             observation = self._task.observe(frame)
         except NonFiniteOutput:
             camera.nonfinite()
-            return None
+            return Outcome(frame)
         camera.finite()
         self._health.infer_ms.add(observation.timings.infer_ms)
-        return replace(
-            observation,
-            timings=replace(
-                observation.timings,
-                capture_ms=(frame.ready_ns - frame.captured_ns) / 1e6,
-                queue_ms=(begun_ns - frame.ready_ns) / 1e6,
-            ),
+        timings = replace(
+            observation.timings, capture_ms=capture_ns / 1e6, queue_ms=waited_ns / 1e6
         )
+        return Outcome(frame, replace(observation, timings=timings))
 
     def _control(self) -> None:
         while (command := self._inbox.get()) is not None:

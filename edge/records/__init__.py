@@ -6,7 +6,7 @@ Everything here is validated when it is built; arrays become read-only. Boxes ar
 
 from edge.records.alert import Alert, HeldBack, HitCount, Phase, Severity
 from edge.records.arrays import Floats, Image, Outputs
-from edge.records.frame import Frame, Header
+from edge.records.frame import EncodedFrame, Frame, Header
 from edge.records.message import Command, Message, RefusalCode, ReplyCode, Way
 from edge.records.observation import ModelRef, Observation, Timings, Track
 from edge.records.results import (
@@ -40,6 +40,7 @@ __all__ = [
     "Drops",
     "Ellipse",
     "Ellipses",
+    "EncodedFrame",
     "Floats",
     "Frame",
     "Header",

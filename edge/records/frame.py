@@ -1,7 +1,9 @@
-"""A picture of a camera, and its header."""
+"""A picture of a camera, as it was sent and decoded, and its header."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -62,6 +64,49 @@ class Frame:
             self.captured_at,
             self.width,
             self.height,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedFrame:
+    """One picture of one camera as it was sent: who judges it decodes it, nobody else does.
+
+    Parameters
+    ----------
+    decode
+        Gives the image, (H, W, 3) uint8, BGR; raises ``FrameCorrupt``.
+    camera, sequence, captured_ns, captured_at
+        As in :class:`Frame`.
+    ready_ns
+        Monotonic time when it was handed over, not decoded.
+    """
+
+    decode: Callable[[], Image]
+    camera: str
+    sequence: int
+    captured_ns: int
+    ready_ns: int
+    captured_at: datetime
+
+    def __post_init__(self) -> None:
+        utc(self, self.captured_at)
+
+    def decoded(self) -> Frame:
+        """The same frame with its image.
+
+        Raises
+        ------
+        FrameCorrupt
+            It cannot be decoded.
+        """
+        image = self.decode()
+        return Frame(
+            image,
+            self.camera,
+            self.sequence,
+            self.captured_ns,
+            time.monotonic_ns(),
+            self.captured_at,
         )
 
 

@@ -112,6 +112,18 @@ def read_picture(path: Path, camera: str) -> Image:
         raise FrameCorrupt(f"{what}: cannot be read: {error.strerror}") from error
     if len(data) > _MAX_BYTES:
         raise FrameCorrupt(f"{what}: the file is larger than {_MAX_BYTES >> 20} MiB")
+    check_picture(data, what)
+    return decode_picture(data, what)
+
+
+def check_picture(data: bytes, what: str) -> None:
+    """Look at a picture's header and end, which costs microseconds.
+
+    Raises
+    ------
+    FrameCorrupt
+        It is no picture, is cut off, or has too many pixels; ``what`` names it.
+    """
     header = picture_header(data)
     if header is None:
         raise FrameCorrupt(f"{what}: is not a picture in a format that is read")
@@ -120,13 +132,28 @@ def read_picture(path: Path, camera: str) -> Image:
             f"{what}: has {header.width} × {header.height} pixels, allowed are {MAX_PIXELS}"
         )
     if not header.whole:
-        raise FrameCorrupt(f"{what}: the end of the {header.format} file is missing")
+        raise FrameCorrupt(f"{what}: the end of the {header.format} data is missing")
+
+
+def decode_picture(data: bytes, what: str) -> Image:
+    """Decode a picture whose header has been looked at.
+
+    Returns
+    -------
+    Image
+        (H, W, 3) uint8, BGR, upright.
+
+    Raises
+    ------
+    FrameCorrupt
+        It is damaged; ``what`` names it.
+    """
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise FrameCorrupt(f"{what}: OpenCV cannot decode it: {error.err}") from error
     if image is None:
-        raise FrameCorrupt(f"{what}: the {header.format} file is damaged")
+        raise FrameCorrupt(f"{what}: the data are damaged")
     return checked_image(image, what)
 
 

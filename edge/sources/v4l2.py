@@ -16,6 +16,9 @@ option      values        meaning
 
 A camera that cannot do what is asked gives what it can; the log says what that is. It may also
 change its size while it runs: frames then simply have the new size.
+
+Where the camera sends MJPG, a frame stays compressed until it is judged: what a slower network
+leaves out is never decoded.
 """
 
 from __future__ import annotations
@@ -25,14 +28,18 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 
 from edge.errors import FrameCorrupt, SourceUnavailable, UnsupportedSource
-from edge.records import Frame
+from edge.records import EncodedFrame, Frame
 from edge.sources.frames import Moment, checked_image
+from edge.sources.picture import check_picture, decode_picture
 from edge.sources.uri import Options, SourceUri
 
 _log = logging.getLogger(__name__)
@@ -120,6 +127,7 @@ class V4l2Source:
         self._open_capture = capture
         self._device: Capture | None = None
         self._sequence = 0
+        self._compressed = False
 
     @property
     def due_ns(self) -> int:
@@ -161,14 +169,19 @@ class V4l2Source:
         )
         self._sequence = 0
         self._device = device
+        # As the driver gives them: a JPEG that nobody judges need not be decoded.
+        self._compressed = device.get(cv2.CAP_PROP_FOURCC) == _MJPG and device.set(
+            cv2.CAP_PROP_CONVERT_RGB, 0.0
+        )
 
-    def read(self) -> Frame:
+    def read(self) -> Frame | EncodedFrame:
         """Wait for the next frame, at most 2 s (``OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT``).
 
         Raises
         ------
         FrameCorrupt
-            A frame came and could not be decoded; its number is left out of the sequence.
+            A frame came, was cut off or could not be decoded; its number is left out of the
+            sequence.
         SourceUnavailable
             No frame came: the camera has stalled or is gone.
         """
@@ -188,17 +201,21 @@ class V4l2Source:
         self._sequence += 1
         what = f"{self._what}: frame {sequence}"
         try:
-            found, image = device.retrieve()
+            found, picture = device.retrieve()
         except cv2.error as error:
             raise FrameCorrupt(f"{what}: {error.err}") from error
-        return Frame(
-            checked_image(image if found else None, what),
+        header = (
             self._camera,
             sequence,
             captured.monotonic_ns,
             time.monotonic_ns(),
             captured.utc,
         )
+        if found and self._compressed and _is_bytes(picture):
+            content = picture.tobytes()
+            check_picture(content, what)
+            return EncodedFrame(partial(decode_picture, content, what), *header)
+        return Frame(checked_image(picture if found else None, what), *header)
 
     def close(self) -> None:
         """Give the device back. Harmless when not open."""
@@ -226,6 +243,20 @@ class V4l2Source:
             )
 
 
+def _is_bytes(picture: object) -> TypeGuard[npt.NDArray[np.uint8]]:
+    """Whether this is one row of bytes and no image."""
+    return (
+        isinstance(picture, np.ndarray)
+        and picture.dtype == np.uint8
+        and picture.ndim == 2
+        and 1 in picture.shape
+        and picture.size > 1
+    )
+
+
 def _fourcc(code: str) -> int:
     """The four letters as the number that OpenCV takes."""
     return int.from_bytes(code.encode("ascii"), "little")
+
+
+_MJPG = _fourcc("MJPG")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -63,6 +64,12 @@ def _v4l2(_: Path) -> Source:
     return V4l2Source(parse_uri(f"v4l2://{NODE}", "door"), camera="door", capture=driver)
 
 
+def _v4l2_compressed(_: Path) -> Source:
+    pictures = [cv2.imencode(".jpg", numbered_image(n))[1].reshape(1, -1) for n in range(4)]
+    driver = FakeDriver(pictures)
+    return V4l2Source(parse_uri(f"v4l2://{NODE}", "door"), camera="door", capture=driver)
+
+
 def _synthetic(uri: str) -> Callable[[Path], Source]:
     return lambda _: open_source(f"synthetic://{uri}", camera="door")
 
@@ -76,6 +83,7 @@ CASES = [
     Case("picture, repeated", lambda folder: _picture(folder, "?loop=3&fps=40"), 3, 0.025),
     Case("folder", _folder, 3, 0.05),
     Case("v4l2", _v4l2, 4, endless=True),
+    Case("v4l2, compressed", _v4l2_compressed, 4, endless=True),
     Case("blobs", _synthetic("blobs?width=64&height=48&frames=6&fps=40"), 6, 0.025),
     Case("noise, fast", _synthetic("noise?width=64&height=48&frames=6&pace=fast"), 6),
     Case("gradient", _synthetic("gradient?width=64&height=48&frames=6&fps=40"), 6, 0.025),

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from edge.protocols import Source
-from edge.records import Frame, Image
+from edge.records import EncodedFrame, Frame, Image
 
 
 def numbered_image(number: int, width: int = 64, height: int = 48) -> Image:
@@ -87,11 +87,16 @@ def wait_until_due(source: Source) -> None:
         time.sleep(left_ns / 1e9)
 
 
+def decoded(frame: Frame | EncodedFrame | None) -> Frame | None:
+    """A frame of a source with its image, as a worker makes it."""
+    return frame.decoded() if isinstance(frame, EncodedFrame) else frame
+
+
 def frames_of(source: Source, limit: int = 1000) -> Iterator[Frame]:
     """Read an open source as the capture thread does, until its end or ``limit`` frames."""
     for _ in range(limit):
         wait_until_due(source)
-        frame = source.read()
+        frame = decoded(source.read())
         if frame is None:
             return
         yield frame

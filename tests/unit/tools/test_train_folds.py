@@ -16,6 +16,14 @@ def test_each_fold_is_the_recipes_training_on_another_share() -> None:
     assert first.start_from_labeller
 
 
+def test_from_scratch_changes_the_beginning_alone() -> None:
+    """The road without another's weights differs from the one with them in nothing else."""
+    with_weights = settings_of(RECIPE, 0, 5, 8.0)
+    without = settings_of(RECIPE, 0, 5, 8.0, from_scratch=True)
+    assert not without.start_from_labeller
+    assert without.model_copy(update={"start_from_labeller": True}) == with_weights
+
+
 def test_a_recipe_of_another_kind_is_refused() -> None:
     """Folds are for detectors."""
     with pytest.raises(TypeError, match="trains no detector"):

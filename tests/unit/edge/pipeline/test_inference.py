@@ -6,16 +6,17 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from edge.errors import EngineError, NonFiniteOutput
+from edge.errors import EngineError, FrameCorrupt, NonFiniteOutput
 from edge.health import Health
 from edge.inbox import Inbox
 from edge.mailbox import Mailboxes
 from edge.pipeline.inference import Worker
 from edge.pipeline.judge import AHEAD, Judge
-from edge.records import Command, Frame, Message, Observation
+from edge.records import Command, EncodedFrame, Frame, Image, Message, Observation
 from edge.stage import Stage, stop_all
 from tests.fakes import FakeRule, FakeTask, FakeTracker, make_frame, wait_until
 from tests.helpers.stages import STATION
@@ -63,7 +64,7 @@ class Rig:
             health=self.health,
         )
 
-    def judge(self, *frames: Frame) -> None:
+    def judge(self, *frames: Frame | EncodedFrame) -> None:
         """Let the workers judge these frames to the end, and pass a failure on."""
         for stage in self.stages:
             stage.start()
@@ -206,6 +207,67 @@ def test_timings_say_how_long_a_frame_waited() -> None:
     assert timings.capture_ms == 3.0
     assert timings.queue_ms > 6.0
     assert timings.infer_ms == 1.0
+
+
+def _encoded(frame: Frame, decode: Callable[[], Image]) -> EncodedFrame:
+    return EncodedFrame(
+        decode,
+        frame.camera,
+        frame.sequence,
+        frame.captured_ns,
+        frame.ready_ns,
+        frame.captured_at,
+    )
+
+
+def test_only_frames_that_are_judged_are_decoded() -> None:
+    """A compressed frame is decoded when its turn comes; one that is stale by then never is."""
+    rig = Rig(max_age_ms=1000)
+    old = time.monotonic_ns() - 1_100_000_000
+    stale, fresh = make_frame(sequence=0, captured_ns=old), make_frame(sequence=1)
+    decoded: list[int] = []
+
+    def decode(frame: Frame) -> Image:
+        decoded.append(frame.sequence)
+        return frame.image
+
+    rig.judge(*(_encoded(frame, partial(decode, frame)) for frame in (stale, fresh)))
+    assert decoded == rig.tracker.seen == [1]
+    assert rig.health.status().cameras["c1"].drops.stale == 1
+
+
+def test_the_time_of_decoding_belongs_to_the_capture() -> None:
+    """Of a compressed frame ``capture`` is driver to hand-over and decoding, ``queue`` the rest."""
+    rig = Rig()
+    now = time.monotonic_ns()
+    frame = make_frame(sequence=0, captured_ns=now)
+    object.__setattr__(frame, "ready_ns", now + 3_000_000)
+    took = threading.Event()
+
+    def decode() -> Image:
+        took.wait(0.02)
+        return frame.image
+
+    time.sleep(0.01)
+    rig.judge(_encoded(frame, decode))
+    timings = rig.observations[0].timings
+    assert timings.capture_ms >= 23.0
+    assert timings.queue_ms > 6.0
+    elapsed_ms = (time.monotonic_ns() - now) / 1e6
+    assert timings.capture_ms + timings.queue_ms <= elapsed_ms
+
+
+def test_what_cannot_be_decoded_is_counted_and_skipped() -> None:
+    """F05: a damaged frame that got through costs itself only, and is counted as corrupt."""
+    rig = Rig()
+
+    def fail() -> Image:
+        raise FrameCorrupt("the data are damaged")
+
+    damaged = make_frame(sequence=0)
+    rig.judge(_encoded(damaged, fail), make_frame(sequence=1))
+    assert rig.tracker.seen == [1]
+    assert rig.health.status().cameras["c1"].drops.corrupt == 1
 
 
 def command(txn: str) -> Command:

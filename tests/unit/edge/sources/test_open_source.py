@@ -13,7 +13,7 @@ from edge.sources import open_source
 from edge.sources.file import FileSource
 from edge.sources.synthetic import SyntheticSource
 from edge.sources.v4l2 import V4l2Source
-from tests.helpers.media import number_of, write_picture
+from tests.helpers.media import decoded, number_of, write_picture
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_path_may_hold_spaces_and_any_letters(
     ):
         source = open_source(uri, camera="door")
         source.open()
-        frame = source.read()
+        frame = decoded(source.read())
         assert frame is not None, uri
         assert number_of(frame.image) == 7
         source.close()

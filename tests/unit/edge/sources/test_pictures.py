@@ -16,6 +16,7 @@ from edge.protocols import Source
 from edge.records import Frame
 from edge.sources import open_source
 from tests.helpers.media import (
+    decoded,
     frames_of,
     number_of,
     numbered_image,
@@ -45,7 +46,7 @@ def _read_all(source: Source) -> list[int | str]:
     found: list[int | str] = []
     while True:
         try:
-            frame = source.read()
+            frame = decoded(source.read())
         except FrameCorrupt:
             found.append("corrupt")
             continue
@@ -151,7 +152,7 @@ def test_without_looking_at_the_header_the_decoder_would_be_asked(
     [
         (b"", "the file is empty"),
         (b"\x89PNG\r\n\x1a\n", "is not a picture"),
-        (png_header(64, 48)[:-12], "the end of the PNG file is missing"),
+        (png_header(64, 48)[:-12], "the end of the PNG data is missing"),
         (png_header(0, 0), "damaged"),
         (png_header(1, 1), "only 1 × 1 pixels"),
         (b"just some words\n" * 10, "holds no picture or video"),

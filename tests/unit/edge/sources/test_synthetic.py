@@ -14,7 +14,7 @@ from edge.protocols import Source
 from edge.records import Frame, Image
 from edge.sources import open_source
 from edge.sources.scenes import Blobs, Cast
-from tests.helpers.media import frames_of
+from tests.helpers.media import decoded, frames_of
 
 MANY = 1_000_000_000
 
@@ -26,7 +26,7 @@ def _opened(scene: str) -> Source:
 
 
 def _first(scene: str) -> Frame:
-    frame = _opened(scene).read()
+    frame = decoded(_opened(scene).read())
     assert frame is not None
     return frame
 
@@ -78,11 +78,11 @@ def test_only_black_stands_still(scene: str, different: int) -> None:
 def test_unless_said_otherwise_it_is_as_a_small_camera() -> None:
     """640 × 480 pixels at 15 frames/s without end; the URI wins over the camera's keys."""
     source = _opened("black")
-    frame = source.read()
+    frame = decoded(source.read())
     assert frame is not None
     asked = open_source("synthetic://black?width=32", camera="door", width=64, height=48, fps=2.0)
     asked.open()
-    other = asked.read()
+    other = decoded(asked.read())
     assert other is not None
 
     assert (frame.width, frame.height, source.live) == (640, 480, False)

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from edge.errors import FrameCorrupt, SourceUnavailable, UnsupportedSource
+from edge.records import EncodedFrame, Frame
 from edge.sources.uri import parse_uri
 from edge.sources.v4l2 import V4l2Source
 from tests.fakes_v4l2 import NODE, FakeDriver, decoder_error
-from tests.helpers.media import number_of, numbered_image
+from tests.helpers.media import decoded, frames_of, number_of, numbered_image
 
 
 def _source(driver: FakeDriver, uri: str = f"v4l2://{NODE}", **keys: Any) -> V4l2Source:
@@ -39,6 +40,7 @@ def test_what_is_asked_for_is_set_format_first() -> None:
         cv2.CAP_PROP_FRAME_HEIGHT: 720,
         cv2.CAP_PROP_FPS: 30,
         cv2.CAP_PROP_BUFFERSIZE: 1,
+        cv2.CAP_PROP_CONVERT_RGB: 0,
     }
 
 
@@ -167,9 +169,10 @@ def test_a_frame_that_is_none_is_lost_and_the_next_one_comes(picture: Any, said:
     first = source.read()
     with pytest.raises(FrameCorrupt, match="frame 1") as caught:
         source.read()
-    third = source.read()
+    third = decoded(source.read())
 
     assert said in str(caught.value)
+    assert third is not None
     assert (first.sequence, third.sequence, number_of(third.image)) == (0, 2, 3)
 
 
@@ -178,7 +181,66 @@ def test_a_camera_may_change_its_size() -> None:
     source = _source(FakeDriver([numbered_image(1), numbered_image(2, 128, 96)]))
     source.open()
 
-    assert [(f.width, f.height) for f in (source.read(), source.read())] == [(64, 48), (128, 96)]
+    sizes = [(frame.width, frame.height) for frame in frames_of(source, 2)]
+
+    assert sizes == [(64, 48), (128, 96)]
+
+
+def _jpeg(number: int, keep: float = 1.0) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """One row of bytes, as OpenCV gives a compressed frame; of the data ``keep`` of them."""
+    data = cv2.imencode(".jpg", numbered_image(number))[1].reshape(1, -1)
+    return data[:, : round(keep * data.size)]
+
+
+def test_a_compressed_frame_is_decoded_by_who_judges_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading a MJPG camera decodes nothing; ``decoded`` does, and keeps all but the time."""
+    driver = FakeDriver([_jpeg(1), _jpeg(2)])
+    source = _source(driver)
+    source.open()
+    calls: list[int] = []
+    decode = cv2.imdecode
+
+    def counted(data: Any, flags: int) -> Any:
+        calls.append(flags)
+        return decode(data, flags)
+
+    monkeypatch.setattr(cv2, "imdecode", counted)
+    first, second = source.read(), source.read()
+
+    assert driver.captures[0].properties[cv2.CAP_PROP_CONVERT_RGB] == 0
+    assert isinstance(second, EncodedFrame)
+    assert calls == []
+    frame = second.decoded()
+    assert len(calls) == 1
+    assert (first.sequence, frame.sequence, number_of(frame.image)) == (0, 1, 2)
+    assert (frame.captured_ns, frame.captured_at) == (second.captured_ns, second.captured_at)
+    assert frame.ready_ns > second.ready_ns
+
+
+def test_a_format_that_is_not_compressed_is_converted_at_once() -> None:
+    """The twin: where the camera does not send MJPG, OpenCV converts, as it does by default."""
+    driver = FakeDriver([numbered_image(3)])
+    source = _source(driver, f"v4l2://{NODE}?fourcc=YUYV")
+    source.open()
+
+    assert isinstance(source.read(), Frame)
+    assert cv2.CAP_PROP_CONVERT_RGB not in driver.captures[0].properties
+
+
+def test_a_frame_that_is_cut_off_is_lost_at_once() -> None:
+    """F05: a JPEG without its end, or whose header asks for too much, never leaves the source."""
+    huge = _jpeg(0)
+    at = huge.tobytes().index(b"\xff\xc0") + 5
+    huge[0, at : at + 4] = 255
+    source = _source(FakeDriver([_jpeg(0, keep=0.9), huge, np.zeros((1, 9), np.uint8), _jpeg(4)]))
+    source.open()
+
+    for said in ("end of the JPEG data is missing", "pixels, allowed", "not a picture"):
+        with pytest.raises(FrameCorrupt, match=said):
+            source.read()
+    frame = decoded(source.read())
+    assert frame is not None
+    assert (frame.sequence, number_of(frame.image)) == (3, 4)
 
 
 def test_a_node_that_is_no_camera_is_unavailable_with_the_real_opencv() -> None:
