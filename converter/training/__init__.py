@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from converter.training.settings import ClassifierTraining, DetectorTraining, Training
+from converter.training.settings import (
+    ClassifierTraining,
+    DetectorTraining,
+    SegmenterTraining,
+    Training,
+)
 
-__all__ = ["ClassifierTraining", "DetectorTraining", "Training", "train"]
+__all__ = ["ClassifierTraining", "DetectorTraining", "SegmenterTraining", "Training", "train"]
 
 
 def train(
@@ -32,3 +37,7 @@ def train(
             from converter.training import classifier
 
             return classifier.train(settings, data, out, resume=resume, progress=progress)
+        case SegmenterTraining():
+            from converter.training import segmenter
+
+            return segmenter.train(settings, data, out, resume=resume, progress=progress)

@@ -2,99 +2,25 @@
 friendly to int8.
 
 Only operators that TensorFlow Lite quantizes well are used: convolution, depthwise convolution,
-ReLU6, addition, nearest-neighbour enlargement, mean, dense, softmax and logistic. Every
-convolution is followed by a batch normalization that the converter folds away.
+ReLU6, addition, nearest-neighbour enlargement, mean, dense, softmax and logistic.
 """
 
 from __future__ import annotations
 
 import keras
-import tensorflow as tf
 from keras import layers
+
+from converter.training.blocks import PRIOR, conv, fused, inverted, logit
 
 STRIDE = 4
 """Input pixels per cell of the face detector's output grids."""
-
-PRIOR = 0.01
-"""Score every cell begins with, so that the sea of empty cells does not drown the first steps
-(RetinaNet, section 4.1).
-"""
-
-
-def _norm(
-    x: keras.KerasTensor,
-    name: str,
-    *,
-    activate: bool = True,
-    ceiling: float | None = 6.0,
-    gamma: str = "ones",
-) -> keras.KerasTensor:
-    # Momentum 0.97: short trainings on small batches need statistics that follow quickly; the
-    # weight average smooths them.
-    x = layers.BatchNormalization(
-        momentum=0.97, epsilon=1e-3, gamma_initializer=gamma, name=f"{name}_bn"
-    )(x)
-    return layers.ReLU(max_value=ceiling, name=f"{name}_relu")(x) if activate else x
-
-
-def _conv(
-    x: keras.KerasTensor,
-    channels: int,
-    kernel: int,
-    stride: int,
-    name: str,
-    *,
-    activate: bool = True,
-    ceiling: float | None = 6.0,
-    gamma: str = "ones",
-) -> keras.KerasTensor:
-    conv = layers.Conv2D(
-        channels, kernel, stride, "same", use_bias=False, kernel_initializer="he_normal", name=name
-    )
-    return _norm(conv(x), name, activate=activate, ceiling=ceiling, gamma=gamma)
-
-
-def _fused(
-    x: keras.KerasTensor, channels: int, expand: int, stride: int, name: str
-) -> keras.KerasTensor:
-    """Fused inverted residual (EfficientNetV2): one plain 3×3 in place of expansion and
-    depthwise; faster on few channels.
-    """
-    y = _conv(x, int(x.shape[-1]) * expand, 3, stride, f"{name}_expand")
-    y = _conv(y, channels, 1, 1, f"{name}_project", activate=False)
-    return layers.Add(name=f"{name}_add")([x, y]) if stride == 1 and x.shape[-1] == channels else y
-
-
-def _inverted(
-    x: keras.KerasTensor,
-    channels: int,
-    expand: int,
-    stride: int,
-    name: str,
-    *,
-    kernel: int = 3,
-    gamma: str = "ones",
-) -> keras.KerasTensor:
-    """Inverted residual with a linear bottleneck (MobileNetV2, section 3)."""
-    y = _conv(x, int(x.shape[-1]) * expand, 1, 1, f"{name}_expand")
-    y = layers.DepthwiseConv2D(
-        kernel,
-        stride,
-        "same",
-        use_bias=False,
-        depthwise_initializer="he_normal",
-        name=f"{name}_depth",
-    )(y)
-    y = _norm(y, f"{name}_depth")
-    y = _conv(y, channels, 1, 1, f"{name}_project", activate=False, gamma=gamma)
-    return layers.Add(name=f"{name}_add")([x, y]) if stride == 1 and x.shape[-1] == channels else y
 
 
 def _trunk(x: keras.KerasTensor, index: int, channels: int, stride: int) -> keras.KerasTensor:
     """A convolution of the trunk, whose shape is that of the detector it may start from (see
     `labeller`): hence no ceiling on its activations.
     """
-    return _conv(x, channels, 3, stride, f"trunk_{index}", ceiling=None)
+    return conv(x, channels, 3, stride, f"trunk_{index}", ceiling=None)
 
 
 def _halved(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -106,7 +32,7 @@ def _refined(x: keras.KerasTensor, name: str, count: int, *, kernel: int = 3) ->
     trunk's features arrive unspoilt (Goyal et al. 2017, section 5.1).
     """
     for i in range(count):
-        x = _inverted(x, int(x.shape[-1]), 2, 1, f"{name}_{i}", kernel=kernel, gamma="zeros")
+        x = inverted(x, int(x.shape[-1]), 2, 1, f"{name}_{i}", kernel=kernel, gamma="zeros")
     return x
 
 
@@ -156,18 +82,18 @@ def build_face_detector(
     x = _refined(_trunk(_halved(s16, "s16"), 5, 128, 1), "s32", 2, kernel=5)
     for name, skip, channels in (("s16", s16, 128), ("s8", s8, 64), ("s4", s4, 32)):
         if name == "s4":  # the largest map is made thin, or it would cost a third of the time
-            skip = _conv(skip, channels, 1, 1, "s4_lateral", activate=False)
-        x = _conv(x, channels, 1, 1, f"{name}_down", activate=False)
+            skip = conv(skip, channels, 1, 1, "s4_lateral", activate=False)
+        x = conv(x, channels, 1, 1, f"{name}_down", activate=False)
         x = _double(x, f"{name}_up")
         x = layers.Add(name=f"{name}_merge")([x, skip])
         if name != "s4":
-            x = _inverted(x, channels, 2, 1, f"{name}_mix")
-    x = _conv(x, 40, 3, 1, "head")
-    logit = layers.Conv2D(
-        1, 1, bias_initializer=keras.initializers.Constant(_logit(PRIOR)), name="logit"
+            x = inverted(x, channels, 2, 1, f"{name}_mix")
+    x = conv(x, 40, 3, 1, "head")
+    score = layers.Conv2D(
+        1, 1, bias_initializer=keras.initializers.Constant(logit(PRIOR)), name="logit"
     )(x)
     outputs = {
-        "score": layers.Activation("sigmoid", name="score")(logit),
+        "score": layers.Activation("sigmoid", name="score")(score),
         "offset": layers.Conv2D(
             2, 1, bias_initializer=keras.initializers.Constant(0.5), name="offset"
         )(x),
@@ -197,16 +123,16 @@ def build_mask_classifier(size: int, batch: int | None = None) -> keras.Model:
         ``probability`` [batch, 2], softmax over ``with_mask``, ``without_mask``.
     """
     image = keras.Input((size, size, 3), batch_size=batch, name="image")
-    x = _conv(image, 16, 3, 2, "stem")
-    x = _fused(x, 24, 3, 2, "s4_a")
-    x = _fused(x, 24, 2, 1, "s4_b")
-    x = _inverted(x, 48, 4, 2, "s8_a")
-    x = _inverted(x, 48, 3, 1, "s8_b")
-    x = _inverted(x, 48, 3, 1, "s8_c")
-    x = _inverted(x, 80, 4, 2, "s16_a")
-    x = _inverted(x, 80, 3, 1, "s16_b")
-    x = _inverted(x, 80, 3, 1, "s16_c")
-    x = _conv(x, 160, 1, 1, "top")
+    x = conv(image, 16, 3, 2, "stem")
+    x = fused(x, 24, 3, 2, "s4_a")
+    x = fused(x, 24, 2, 1, "s4_b")
+    x = inverted(x, 48, 4, 2, "s8_a")
+    x = inverted(x, 48, 3, 1, "s8_b")
+    x = inverted(x, 48, 3, 1, "s8_c")
+    x = inverted(x, 80, 4, 2, "s16_a")
+    x = inverted(x, 80, 3, 1, "s16_b")
+    x = inverted(x, 80, 3, 1, "s16_c")
+    x = conv(x, 160, 1, 1, "top")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(128, activation="relu", name="hidden")(x)
@@ -214,48 +140,3 @@ def build_mask_classifier(size: int, batch: int | None = None) -> keras.Model:
     return keras.Model(
         image, layers.Dense(2, activation="softmax", name="probability")(x), name="mask_classifier"
     )
-
-
-class FusedNormalization(layers.BatchNormalization):  # type: ignore[misc] # Keras has no types
-    """Batch normalization whose training step is one operator instead of a dozen: a fifth of a
-    training step on a CPU. Its weights are those of the plain layer.
-    """
-
-    def call(
-        self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
-    ) -> tf.Tensor:
-        """As the plain layer on [batch, rows, columns, channels]."""
-        if not training:
-            return super().call(inputs, training=False, mask=mask)
-        none = tf.zeros([0])
-        result = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=self.gamma,
-            offset=self.beta,
-            mean=none,
-            variance=none,
-            epsilon=self.epsilon,
-            is_training=True,
-        )
-        for moving, now in (
-            (self.moving_mean, result.batch_mean),
-            (self.moving_variance, result.batch_variance),
-        ):
-            moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
-        return result.y
-
-
-def for_training(model: keras.Model) -> keras.Model:
-    """The same network with the same weights, its normalizations fused."""
-
-    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
-        kind = FusedNormalization if type(layer) is layers.BatchNormalization else type(layer)
-        return kind.from_config(layer.get_config())
-
-    clone = keras.models.clone_model(model, clone_function=copied)
-    clone.set_weights(model.get_weights())
-    return clone
-
-
-def _logit(probability: float) -> float:
-    return float(keras.ops.log(probability / (1.0 - probability)))

@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from converter.training.architectures import build_mask_classifier, for_training
+from converter.training.architectures import build_mask_classifier
+from converter.training.blocks import for_training
 from converter.training.classifier_samples import (
     LABELS,
     SMALLEST,

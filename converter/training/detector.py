@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from converter.tflite.weights import read_convolutions
 from converter.training import losses
-from converter.training.architectures import build_face_detector, for_training
+from converter.training.architectures import build_face_detector
+from converter.training.blocks import for_training
 from converter.training.detector_samples import Sources, draw_batch
 from converter.training.labelled import labels_for, portraits, with_doubts
 from converter.training.loop import Average, Batch, optimizer, prepare, run

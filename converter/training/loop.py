@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from converter.training.settings import ClassifierTraining, DetectorTraining
+from converter.training.settings import Training
 from converter.training.state import append_line, load_state, save_state, write_json
 
 Batch = tuple[NDArray[np.float32], ...]
@@ -44,7 +44,7 @@ Judge = Callable[[list[NDArray[np.float32]]], tuple[float, dict[str, Any], dict[
 
 
 def run(
-    settings: DetectorTraining | ClassifierTraining,
+    settings: Training,
     learner: Learner,
     draw: Callable[[np.random.Generator], Batch],
     judge: Judge,
@@ -54,21 +54,24 @@ def run(
     resume: bool,
     progress: Callable[[str], None],
 ) -> Path:
-    """Train until the minutes are over and return ``model.keras``: ``shipped`` with the best
-    epoch's averaged weights.
+    """Train until the minutes are over, or until the figure ``val_loss`` has not fallen for
+    ``patience`` epochs, and return ``model.keras``: ``shipped`` with the best epoch's averaged
+    weights.
 
     Each epoch ends with a line in ``curve.jsonl`` and with ``state.npz``, from which ``resume``
     goes on; minutes already spent then count.
     """
     state, curve, best_file = out / "state.npz", out / "curve.jsonl", out / "model.keras"
     facts: dict[str, Any] = {"epoch": 0, "steps": 0, "spent_s": 0.0, "best": None}
+    facts |= {"lowest": math.inf, "since": 0}
     if resume and state.exists():
-        facts = load_state(state, learner.variables)
+        facts |= load_state(state, learner.variables)
     else:
         curve.unlink(missing_ok=True)
+    patience = settings.patience or math.inf
     budget = Budget(settings.minutes, settings.learning_rate, settings.warmup, facts["spent_s"])
     with closing(drawn(draw, settings.seed + facts["epoch"])) as source:
-        while not budget.over:
+        while not (budget.over or facts["since"] >= patience):
             sums: dict[str, float] = {}
             steps = 0
             while steps < settings.epoch_steps and not budget.over:
@@ -90,6 +93,9 @@ def run(
             line |= {name: round(total / max(steps, 1), 4) for name, total in sums.items()}
             append_line(curve, line | figures)
             progress(" ".join(f"{key} {value}" for key, value in (line | figures).items()))
+            loss = figures.get("val_loss", math.inf)
+            lower = loss < facts["lowest"]
+            facts |= {"lowest": loss, "since": 0} if lower else {"since": facts["since"] + 1}
             if facts["best"] is None or quality >= facts["best"]:
                 facts["best"] = quality
                 shipped.set_weights(weights)

@@ -6,6 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+Network = Literal[
+    "small",
+    "unet",
+    "unet_resnet34",
+    "unet_efficientnet_b0",
+    "unet_efficientnet_b3",
+    "unet_efficientnet_b5",
+]
+"""Names of :mod:`converter.training.segmenters`."""
+
 
 class _Training(BaseModel):
     """What both trainings have in common.
@@ -38,6 +48,11 @@ class _Training(BaseModel):
     epoch_steps: int = Field(default=300, ge=1)
     """Steps between two validations; an epoch is counted in steps because samples are drawn,
     not listed.
+    """
+
+    patience: int | None = Field(default=None, ge=1)
+    """Epochs without a lower loss on the held-back side after which training ends early; only a
+    segmenter's training measures that loss.
     """
 
     labeller: str | None = None
@@ -107,5 +122,48 @@ class ClassifierTraining(_Training):
     """Share of the draws that show no face."""
 
 
-Training = Annotated[DetectorTraining | ClassifierTraining, Field(discriminator="kind")]
+class SegmenterTraining(_Training):
+    """Training of a network that marks the defects of a surface."""
+
+    kind: Literal["segmenter"] = "segmenter"
+    minutes: float = Field(default=40, gt=0, le=10_000)
+    batch: int = Field(default=4, ge=1, le=256)
+    """Strips a step; each is one input of the network."""
+    learning_rate: float = Field(default=2e-3, gt=0, le=1)
+    weight_decay: float = Field(default=0.01, ge=0, le=1)
+    average: float = Field(default=0.998, ge=0, lt=1)
+    picture_fraction: float = Field(default=0.2, gt=0, lt=0.9)
+    epoch_steps: int = Field(default=300, ge=1)
+    network: Network = "small"
+    labels: tuple[str, ...] = Field(min_length=1)
+    """Class ``k`` of the data is ``labels[k - 1]``."""
+    height: int = Field(default=128, ge=32, multiple_of=32)
+    width: int = Field(default=800, ge=32, multiple_of=32)
+    tiles: int = Field(default=1, ge=1, le=64)
+    """Pictures that lie side by side in one strip, each stretched to its share of the width."""
+    sources: tuple[str, ...] = Field(min_length=1)
+    """Folders with labelled pictures, from the data folder."""
+    clean: tuple[str, ...] = ()
+    """Folders with pictures of surfaces without a defect."""
+    quadrants: bool = False
+    """Whether quarters of labelled pictures that hold no defect are clean surfaces too."""
+    clean_share: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the places in strips that show a clean surface, drawn ones included."""
+    loss: Literal["bce", "bce_dice"] = "bce_dice"
+    min_area: int = Field(default=200, ge=0)
+    """As ``decode.min_area``: pixels of the input from which on a label counts as found."""
+    patience: int | None = Field(default=15, ge=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> SegmenterTraining:
+        if self.width % self.tiles:
+            raise ValueError(f"tiles: {self.width} pixels are not so many equal tiles")
+        if self.clean_share and not (self.clean or self.quadrants):
+            raise ValueError("clean_share: needs clean or quadrants, where clean surfaces are")
+        return self
+
+
+Training = Annotated[
+    DetectorTraining | ClassifierTraining | SegmenterTraining, Field(discriminator="kind")
+]
 """The `[training]` table, told apart by `kind`."""

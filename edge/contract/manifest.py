@@ -133,12 +133,16 @@ class SegmentationDecode(_Strict):
 
     A cell of a map, ``stride`` pixels of the model's input wide and high, belongs to the label from
     ``threshold`` on; a label that covers fewer than ``min_area`` cells is not reported.
+
+    ``tiles`` pictures lay side by side in each input that the network learned from; evaluation
+    lays square pictures so, and holds each against its own truth.
     """
 
     kind: Literal["segmentation"]
     threshold: Fraction
     min_area: Annotated[int, Field(ge=0)]
     stride: Annotated[int, Field(ge=1, le=64)] = 1
+    tiles: Annotated[int, Field(ge=1, le=64)] = 1
 
 
 Decode = Annotated[

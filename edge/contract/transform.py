@@ -63,6 +63,14 @@ class Transform:
         left, top = (model_width - width) // 2, (model_height - height) // 2
         return cls(image_height, image_width, model_height, model_width, left, top, width, height)
 
+    @classmethod
+    def whole(
+        cls, image_height: int, image_width: int, model_height: int, model_width: int
+    ) -> Transform:
+        """The map of an image that is stretched to the whole of the model's input."""
+        sizes = (image_height, image_width, model_height, model_width)
+        return cls(*sizes, 0, 0, model_width, model_height)
+
     @property
     def scale(self) -> tuple[float, float]:
         """Model pixels for one image pixel: (x, y)."""

@@ -25,6 +25,7 @@ from edge.tasks.classification import ClassificationTask
 from edge.tasks.detection import DetectionTask
 from edge.tasks.model import Stopwatch
 from edge.tasks.segmentation import SegmentationTask
+from edge.tasks.tiles import is_tile
 
 FLOOR = 0.05
 """Detections below the manifest's threshold, down to this score, count in ``ap`` and in
@@ -196,6 +197,7 @@ class MaskJudge:
         self._segmenter = segmenter
         self._decided = decided
         self._pictures: list[list[Overlap]] = []
+        self._row: list[tuple[LabelledPicture, Image]] = []
         self.labels = segmenter.manifest.labels
 
     def check(self, data: Path, pictures: Sequence[LabelledPicture]) -> None:
@@ -207,16 +209,37 @@ class MaskJudge:
             )
 
     def judge(self, picture: LabelledPicture, image: Image) -> None:
-        """Segment, and hold each label's scores against its mask."""
+        """Segment, and hold each label's scores against its mask; tiles wait for their row."""
+        tile = is_tile(image, self._segmenter.manifest)
+        if not tile or len(self._row) == self._segmenter.decode.tiles:
+            self._judge_row()
+        if tile:
+            self._row.append((picture, image))
+        else:
+            self._hold(picture, image, self._segmenter.scores(image, Stopwatch()), 1)
+
+    def _judge_row(self) -> None:
+        """Judge the tiles that wait, side by side in one input."""
+        row, self._row = self._row, []
+        if not row:
+            return
+        scores = self._segmenter.tile_scores([image for _, image in row], Stopwatch())
+        for (picture, image), found in zip(row, scores, strict=True):
+            self._hold(picture, image, found, self._segmenter.decode.tiles)
+
+    def _hold(self, picture: LabelledPicture, image: Image, scores: Floats, tiles: int) -> None:
+        """Hold the scores of a picture, one of ``tiles`` in its input, against its truth."""
         if picture.masks is None:
             raise DataError(f"{picture.path}: has no masks")
         height, width = image.shape[:2]
         truth = picture.masks.read(self.labels, height, width)
-        decode = self._segmenter.decode
-        across, down = Transform.fit(height, width, self._segmenter.manifest.input).scale
+        decode, spec = self._segmenter.decode, self._segmenter.manifest.input
         # The manifest counts cells of the model's map.
+        if tiles > 1:
+            across, down = Transform.whole(height, width, spec.height, spec.width // tiles).scale
+        else:
+            across, down = Transform.fit(height, width, spec).scale
         least_px = decode.min_area * decode.stride**2 / (across * down)
-        scores = self._segmenter.scores(image, Stopwatch())
         found = overlaps(truth, scores, decode.threshold, least_px)
         self._pictures.append(found)
         words = {True: "present", False: "absent"}
@@ -226,4 +249,5 @@ class MaskJudge:
 
     def figures(self, data: Path) -> dict[str, Any]:
         """``dice``, ``verdict`` and ``images``."""
+        self._judge_row()
         return segmentation_figures(self._pictures, self.labels)

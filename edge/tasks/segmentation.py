@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ from edge.protocols import Engine
 from edge.records import Box, Floats, Frame, Image, Observation, Outputs, Region, Segmentation
 from edge.tasks.model import LoadedModel, Stopwatch
 from edge.tasks.outputs import output_reader
+from edge.tasks.tiles import lay_tiles
 
 MOST_REGIONS = 100
 """Regions of one label in a frame that are described: a sane map has far fewer, and a damaged one,
@@ -58,6 +61,29 @@ class SegmentationTask:
         outputs, transforms = self._loaded.run([image], watch)
         with watch.measure("postprocess"):
             return decode_scores(outputs, self.manifest, self.model.variant, transforms[0])
+
+    def tile_scores(self, images: Sequence[Image], watch: Stopwatch) -> list[Floats]:
+        """Scores of 1 to ``decode.tiles`` images, each (H, W, 3) uint8 BGR, that lie side by side
+        in one input: of each as of :meth:`scores`, ``min_area`` too is asked of each.
+
+        Raises
+        ------
+        NonFiniteOutput, EngineError
+            As in :meth:`observe`.
+        """
+        strip = lay_tiles(images, self.manifest)
+        outputs, _ = self._loaded.run([strip], watch)
+        with watch.measure("postprocess"):
+            maps = _maps(outputs, self.manifest, self.model.variant, 0)
+            width = maps.shape[1] // self.decode.tiles
+            cells = self.decode.stride
+            found = []
+            for k, image in enumerate(images):
+                tile = maps[:, k * width : (k + 1) * width]
+                size = (self.manifest.input.height, width * cells)
+                transform = Transform.whole(image.shape[0], image.shape[1], *size)
+                found.append(_placed(tile, self.decode, transform))
+            return found
 
     def segment(self, image: Image, watch: Stopwatch) -> Segmentation:
         """Masks and regions of an image, (H, W, 3) uint8 BGR.
@@ -135,9 +161,20 @@ def decode_scores(
         As in :func:`edge.tasks.decode_classifications`.
     """
     decode = segmentation_decode(manifest)
+    return _placed(_maps(outputs, manifest, variant, index), decode, transform)
+
+
+def _maps(outputs: Outputs, manifest: Manifest, variant: str, index: int) -> Floats:
+    """The model's own scores (rows, columns, labels) of one image of the batch."""
     reader = output_reader(manifest, variant, "class_masks")
     # A quantized 1.0 may come back as 1.004.
     scores: Floats = np.clip(reader.real(reader.raw(outputs)[index]), 0.0, 1.0)
+    return scores
+
+
+def _placed(scores: Floats, decode: SegmentationDecode, transform: Transform) -> Floats:
+    """A map's scores on the image it came from; labels that cover too little get 0."""
+    scores = scores.copy()
     marked = marks(scores, decode.threshold)
     covered = np.count_nonzero(_on_picture(marked, transform, decode.stride), axis=(0, 1))
     scores[marked & (covered < decode.min_area)] = 0.0

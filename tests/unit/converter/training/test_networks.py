@@ -16,12 +16,8 @@ import keras
 import tensorflow as tf
 
 from converter.training import ClassifierTraining, DetectorTraining, losses, train
-from converter.training.architectures import (
-    FusedNormalization,
-    build_face_detector,
-    build_mask_classifier,
-    for_training,
-)
+from converter.training.architectures import build_face_detector, build_mask_classifier
+from converter.training.blocks import FusedNormalization, for_training
 from converter.training.classifier import ClassifierLearner, best_temperature
 from converter.training.detector import DetectorLearner
 from converter.training.loop import Average, cosine, drawn
