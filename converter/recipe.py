@@ -12,12 +12,17 @@ import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from converter.recipe_wording import line
-from converter.training.settings import ClassifierTraining, DetectorTraining, Training
+from converter.training.settings import (
+    ClassifierTraining,
+    DetectorTraining,
+    SegmenterTraining,
+    Training,
+)
 from edge.contract.manifest import (
     ROLES,
     TASKS,
@@ -30,6 +35,7 @@ from edge.contract.manifest import (
     Normalize,
     Resize,
     Role,
+    SegmentationDecode,
     TaskName,
     VariantName,
 )
@@ -252,7 +258,7 @@ def _training_disagreements(recipe: Recipe) -> list[str]:
         case None, _:
             return []
         case DetectorTraining() as training, CenterDecode():
-            pairs: list[tuple[str, float, str, float]] = [
+            pairs: list[tuple[str, Any, str, Any]] = [
                 ("height", training.height, "input.size[0]", recipe.input.size[0]),
                 ("width", training.width, "input.size[1]", recipe.input.size[1]),
             ]
@@ -261,6 +267,14 @@ def _training_disagreements(recipe: Recipe) -> list[str]:
                 ("size", training.size, "input.size[0]", recipe.input.size[0]),
                 ("size", training.size, "input.size[1]", recipe.input.size[1]),
                 ("margin", training.margin, "decode.crop_margin", decode.crop_margin),
+            ]
+        case SegmenterTraining() as training, SegmentationDecode() as decode:
+            pairs = [
+                ("height", training.height, "input.size[0]", recipe.input.size[0]),
+                ("width", training.width, "input.size[1]", recipe.input.size[1]),
+                ("tiles", training.tiles, "decode.tiles", decode.tiles),
+                ("min_area", training.min_area, "decode.min_area", decode.min_area),
+                ("labels", training.labels, "labels", recipe.labels),
             ]
         case training, decode:
             return [f"training.kind: {training.kind!r} does not fit decode.kind {decode.kind!r}"]

@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from edge.errors import ModelError
+
 SIDE = 224
 """Side of the network's input, in pixels."""
 SSD_SIDE = 300
@@ -49,7 +51,7 @@ class ReferenceLoop:
     ------
     ImportError
         TensorFlow, Keras or OpenCV is not installed.
-    ValueError
+    ModelError
         The detector's files cannot be read.
     """
 
@@ -97,7 +99,7 @@ def measure(
 
     Raises
     ------
-    ImportError, ValueError
+    ImportError, ModelError
         See :class:`ReferenceLoop`.
     """
     loop = ReferenceLoop(detector)
@@ -128,7 +130,10 @@ def _detector(cv2: Any, files: tuple[Path, Path]) -> Callable[[Any], Any]:
     try:
         network = cv2.dnn.readNetFromTensorflow(weights, graph)
     except cv2.error as error:
-        raise ValueError(f"{weights}, {graph}: cannot be read by OpenCV: {error.err}") from error
+        raise ModelError(
+            f"{weights}, {graph}: cannot be read by OpenCV: {error.err}",
+            hint="name opencv_face_detector_uint8.pb and opencv_face_detector.pbtxt",
+        ) from error
 
     def detect(frame: Any) -> Any:
         network.setInput(cv2.dnn.blobFromImage(frame, 1.0, (SSD_SIDE, SSD_SIDE), SSD_MEAN))
@@ -186,9 +191,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImportError as error:
         sys.stderr.write(f"{parser.prog}: {error} (pip install 'linesight[convert]')\n")
         return 69
-    except ValueError as error:
+    except ModelError as error:
         sys.stderr.write(f"{parser.prog}: {error}\n")
-        return 78
+        return error.exit_code
     if args.json == "-":
         sys.stdout.write(text)
     else:

@@ -18,13 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from converter.recipe import Recipe, Source
-from converter.training.split import PICTURE_SUFFIXES, Split, faces_bin, split_pictures
-from edge.contract.manifest import ClassificationDecode, TensorSpec
+from converter.training.settings import ClassifierTraining, SegmenterTraining
+from converter.training.split import PICTURE_SUFFIXES, Split, split_pictures, stratum
+from edge.contract.manifest import ClassificationDecode, SegmentationDecode, TensorSpec
 from edge.contract.preprocess import Preprocessor
 from edge.errors import DataError
 from edge.evaluation.data import LabelledPicture, read_pictures
 from edge.evaluation.evaluate import Progress
 from edge.tasks.classification import cut
+from edge.tasks.tiles import is_tile, lay_tiles
 
 ENOUGH = 100
 """Fewer tensors than this leave the ranges of int8 to chance."""
@@ -177,7 +179,13 @@ def check_data(recipe: Recipe, data: Path) -> None:
     """
     sources: tuple[Source, ...] = (*recipe.representative.sources, *recipe.gate.sources)
     if recipe.training:
-        sources = ("boxes", "crops") if recipe.task == "classification" else ("boxes",)
+        match recipe.training:
+            case SegmenterTraining() as training:
+                sources = training.sources
+            case ClassifierTraining():
+                sources = ("boxes", "crops")
+            case _:
+                sources = ("boxes",)
     for source in sources:
         if recipe.gate.sources and source in recipe.representative.sources:
             _unsplit(recipe, data, source)
@@ -205,7 +213,8 @@ def draw(recipe: Recipe, data: Path, sides: Sides) -> RepresentativeData:
 
 
 def read_item(item: Item, recipe: Recipe) -> npt.NDArray[np.uint8]:
-    """The item's pixels, (H, W, 3) uint8 BGR: a face with the margin that the device cuts it with.
+    """The item's pixels, (H, W, 3) uint8 BGR: a face with the margin that the device cuts it with,
+    a tile as often side by side as the input holds tiles.
 
     Raises
     ------
@@ -218,6 +227,9 @@ def read_item(item: Item, recipe: Recipe) -> npt.NDArray[np.uint8]:
     pixels = np.asarray(image, np.uint8)
     if item.box and isinstance(recipe.decode, ClassificationDecode):
         (pixels,) = cut(pixels, np.array([item.box], np.float32), recipe.decode.crop_margin)
+    decode, spec = recipe.decode, recipe.input_spec
+    if isinstance(decode, SegmentationDecode) and is_tile(pixels, decode, spec):
+        pixels = lay_tiles([pixels], decode.tiles, spec)
     return pixels
 
 
@@ -251,32 +263,20 @@ def _unsplit(recipe: Recipe, data: Path, source: Source) -> list[Item]:
 def _split(recipe: Recipe, folder: Path, pictures: Sequence[LabelledPicture]) -> Split:
     """The pictures of one folder, as the training splits them if the recipe has one."""
     training = recipe.training
-    crops = pictures[0].boxes is None
+    crops = pictures[0].boxes is None and pictures[0].masks is None
     if training:
         fraction = training.crop_fraction if crops else training.picture_fraction
         seed, fold = training.seed, 0 if crops else training.fold
     else:
         fraction, seed, fold = recipe.representative.held_back, recipe.representative.seed, 0
     strata = {
-        picture.path: _stratum(picture, by_prefix=training is not None) for picture in pictures
+        picture.path: stratum(picture, by_prefix=training is not None) for picture in pictures
     }
     try:
         return split_pictures(strata, fraction=fraction, seed=seed, fold=fold)
     except (OSError, ValueError) as error:
         # The split reads every picture, so it is here that a broken one shows.
         raise DataError(f"{folder}: {error}", hint="remove or repair it") from error
-
-
-def _stratum(picture: LabelledPicture, *, by_prefix: bool) -> str:
-    """What a picture is evenly split by: its label or number of faces, and where it came from.
-
-    Our own trainings split by file prefix as well; the names of other data may have no prefix that
-    means anything.
-    """
-    prefix = picture.path.name.split("_", 1)[0] if by_prefix else ""
-    if picture.boxes is None:
-        return f"{_label(picture)}/{prefix}"
-    return f"{prefix}/{faces_bin(len(picture.boxes))}"
 
 
 def _label(picture: LabelledPicture) -> str:

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from converter.recipe import Recipe
+from converter.training.settings import SPLIT
 from edge.contract.manifest import CenterDecode
 from edge.errors import ConfigError
-
-_SPLIT = ("seed", "picture_fraction", "crop_fraction", "fold")
-"""What decides which pictures are held back."""
 
 
 def read_training(keras_file: Path, recipe: Recipe) -> dict[str, Any]:
@@ -34,7 +32,7 @@ def read_training(keras_file: Path, recipe: Recipe) -> dict[str, Any]:
     if not isinstance(metrics, dict):
         raise ConfigError(f"{path}: is no JSON object", hint="remove it")
     settings = metrics.pop("settings", None)
-    for key in _SPLIT if isinstance(settings, dict) else ():
+    for key in SPLIT if isinstance(settings, dict) else ():
         there, here = settings.get(key), getattr(recipe.training, key, None)
         if None not in (there, here) and there != here:
             raise ConfigError(
@@ -50,6 +48,8 @@ def trained_score(recipe: Recipe, metrics: Mapping[str, Any]) -> float | None:
     try:
         if recipe.task == "detection":
             return float(metrics["shipped"]["ap"])
+        if recipe.task == "segmentation":
+            return float(metrics["shipped"]["dice"]["mean"])
         parts = [metrics["validation"][source] for source in recipe.representative.sources]
         right = sum(float(part["accuracy"]) * int(part["n"]) for part in parts)
         return right / sum(int(part["n"]) for part in parts)

@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converter.recipe import Recipe, load_recipe
 from converter.tflite.convert import VariantJob, convert
+from converter.training.detector_samples import as_sides
 from converter.training.pictures import Picture, letterbox, load_pictures, to_tensor
-from converter.training.settings import DetectorTraining
 from converter.training.split import split_boxes
 from converter.training.targets import decode, suppress
+from edge.contract.manifest import CenterDecode
 from edge.contract.quantize import dequantize, quantize
+from edge.errors import ConfigError, LineSightError
 from edge.evaluation.detection import Matched, detection_figures, match
+from tools.train_folds import RECIPE, detector_of
 
-RECIPE = Path("models/face_detector/recipe.toml")
 KERAS = Path("converter/weights/face_detector/model.keras")
 
 CALIBRATION = 100
@@ -168,7 +169,7 @@ def tiles(image: NDArray[np.uint8], count: int) -> list[tuple[NDArray[np.uint8],
 
 
 def look(
-    road: Sequence[View], passes: dict[tuple[int, int], Pass], image: NDArray[np.uint8]
+    road: Sequence[View], passes: Mapping[tuple[int, int], Pass], image: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Boxes [n, 4] and scores [n] of all passes of a road, merged."""
     boxes, scores = [], []
@@ -184,11 +185,12 @@ def look(
 
 def measure(
     road: Sequence[View],
-    passes: dict[tuple[int, int], Pass],
+    passes: Mapping[tuple[int, int], Pass],
     pictures: Sequence[Picture],
-    recipe: Recipe,
+    shipped: tuple[int, int],
+    threshold: float,
 ) -> dict[str, Any]:
-    """The figures of one road."""
+    """The figures of one road, with the height and width of the shipped input and its threshold."""
     for step in passes.values():
         step.ms.clear()
     matched: list[Matched] = []
@@ -196,17 +198,11 @@ def measure(
         boxes, scores = look(road, passes, picture.image)
         height, width = picture.image.shape[:2]
         # One scale for all roads, that of the shipped input, or the ranges would not be the same.
-        scale = min(recipe.input.size[0] / height, recipe.input.size[1] / width)
-        truth = _sides(picture.boxes)
-        matched.append(match(_sides(boxes), scores, truth, (scale, scale)))
+        scale = min(shipped[0] / height, shipped[1] / width)
+        truth = as_sides(picture.boxes)
+        matched.append(match(as_sides(boxes), scores, truth, (scale, scale)))
     ms = sum(statistics.median(passes[view.height, view.width].ms) * view.tiles**2 for view in road)
-    threshold = getattr(recipe.decode, "threshold", 0.5)
     return {"ms": ms, "detection": detection_figures(matched, threshold)}
-
-
-def _sides(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Corners [n, 4] to x, y, width, height."""
-    return np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
 
 
 def _row(name: str, found: dict[str, Any]) -> str:
@@ -219,18 +215,28 @@ def _row(name: str, found: dict[str, Any]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure every road and print the table."""
+    """Measure every road and print the table; the exit code is that of the error, or 0."""
     parser = argparse.ArgumentParser(prog="python -m tools.detector_sizes", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds boxes/")
     parser.add_argument("--keras", type=Path, default=KERAS, help="default: %(default)s")
     parser.add_argument("--json", type=Path, help="write the figures")
     args = parser.parse_args(argv)
+    try:
+        _tabulate(args)
+    except LineSightError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    return 0
+
+
+def _tabulate(args: argparse.Namespace) -> None:
+    recipe, training = detector_of(RECIPE)
+    if not isinstance(recipe.decode, CenterDecode):
+        raise ConfigError(
+            f"{RECIPE}: decodes no map of centres", hint='set decode.kind to "center"'
+        )
     import keras
 
-    recipe = load_recipe(RECIPE).recipe
-    training = recipe.training
-    if not isinstance(training, DetectorTraining):
-        raise TypeError(f"{RECIPE}: is no detector's")
     split = split_boxes(
         args.data, fraction=training.picture_fraction, seed=training.seed, fold=training.fold
     )
@@ -246,12 +252,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stdout.write("|---|" + "---:|" * (len(head) + 3) + "\n")
     for road in ROADS:
         name = " + ".join(view.name for view in road)
-        found[name] = measure(road, passes, pictures, recipe)
+        found[name] = measure(road, passes, pictures, recipe.input.size, recipe.decode.threshold)
         sys.stdout.write(_row(name, found[name]) + "\n")
         sys.stdout.flush()
     if args.json:
         args.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":

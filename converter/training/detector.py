@@ -114,7 +114,8 @@ def _record(
     out: Path, settings: DetectorTraining, pictures: Sequence[Picture], judged: list[Judged]
 ) -> None:
     """Write what the best weights find in each picture, and the figures anew: whoever resumes a
-    training that is over, with another ``target_precision``, wants its threshold.
+    training that is over, with another ``target_precision``, wants its threshold. The other
+    settings stay those that the weights were trained with.
     """
     rows = [
         {
@@ -128,7 +129,7 @@ def _record(
     write_json(out / "judged.json", rows)
     file = out / "metrics.json"
     metrics = json.loads(file.read_text(encoding="utf-8"))
-    metrics["settings"] = settings.model_dump(mode="json")
+    metrics.setdefault("settings", {})["target_precision"] = settings.target_precision
     write_json(file, metrics | report(judged, settings.target_precision))
 
 

@@ -18,6 +18,7 @@ from converter.training.augment import draw_mask, draw_obstacle, photometric
 from converter.training.pictures import PAD, Picture, to_tensor
 from converter.training.settings import DetectorTraining
 from converter.training.targets import encode
+from edge.contract.boxes import share_inside
 
 HIDDEN = 0.5
 """A face of which less than this lies in the crop counts neither for nor against the network."""
@@ -199,25 +200,25 @@ def _portrait(
     x0, y0, x1, y1 = np.rint(patch[0]).astype(int).tolist()
     image = ground.image.copy()
     image[y0:y1, x0:x1] = view.image[y0:y1, x0:x1]
-    covered = share_inside(ground.boxes, patch[0])
+    there = as_sides(patch)
+    covered = share_inside(as_sides(ground.boxes), there)[:, 0]
+    doubt_covered = share_inside(as_sides(ground.doubtful), there)[:, 0]
     return View(
         image,
         np.concatenate([ground.boxes[covered <= COVERED], view.boxes]),
         np.concatenate(
             [
                 ground.boxes[(covered > COVERED) & (covered < 0.95)],
-                ground.doubtful[share_inside(ground.doubtful, patch[0]) < 0.95],
+                ground.doubtful[doubt_covered < 0.95],
                 view.doubtful,
             ]
         ),
     )
 
 
-def share_inside(boxes: NDArray[np.float32], region: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Share of the area of each of the boxes [n, 4] that lies in one region [4]."""
-    inner = np.minimum(boxes[:, 2:], region[2:]) - np.maximum(boxes[:, :2], region[:2])
-    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    return np.asarray(np.prod(np.maximum(inner, 0), axis=1) / np.maximum(area, 1e-6), np.float32)
+def as_sides(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Corners [n, 4] as x, y, width, height, which is how `edge.contract.boxes` has boxes."""
+    return np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
 
 
 def visible(

@@ -1,10 +1,12 @@
 """What a `Labeller` adds to the data: boxes in tidy crops, doubts in group photos.
 
-It looks once; what it said stays in ``labels.json`` beside the training's state.
+It looks once; what it said stays in ``labels.json`` beside the training's state, as long as it is
+the same labeller that looks in the same way.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -18,6 +20,7 @@ from converter.training.labeller import Labeller
 from converter.training.pictures import FACE, Picture, read
 from converter.training.state import write_json
 from converter.training.targets import box_iou
+from edge.errors import ModelError
 
 SURE = 0.6
 """Score from which on a face of a tidy crop is taken for labelled."""
@@ -30,6 +33,9 @@ CROP_SIDES = (150, 208, 260)
 
 PHOTO_SIDES = (260, 512)
 
+SAVE_EVERY = 300
+"""New pictures after which what is known is written, so that an interruption loses little."""
+
 
 def labels_for(labeller: str | None, data: Path, out: Path) -> Labels | None:
     """The labels of the recipe's labeller, whose file is told from the data folder; None without
@@ -39,14 +45,27 @@ def labels_for(labeller: str | None, data: Path, out: Path) -> Labels | None:
 
 
 class Labels:
-    """Boxes and scores by file name, found on demand and remembered."""
+    """Boxes and scores by file name, found on demand and remembered.
+
+    Parameters
+    ----------
+    labeller
+        Its file.
+    memory
+        Where to remember; what another labeller found, or this one in another way, is forgotten.
+
+    Raises
+    ------
+    ModelError
+        The labeller's file cannot be read.
+    """
 
     def __init__(self, labeller: Path, memory: Path) -> None:
         self._file, self._memory = labeller, memory
         self._labeller: Labeller | None = None
-        self._known: dict[str, Any] = {}
-        if memory.exists():
-            self._known = json.loads(memory.read_text(encoding="utf-8"))
+        self._origin = _origin(labeller)
+        self._known = _remembered(memory, self._origin)
+        self._new = 0
 
     def of(
         self, path: Path, image: NDArray[np.uint8], sides: Sequence[int]
@@ -58,12 +77,46 @@ class Labels:
                 self._labeller = Labeller(self._file)
             boxes, scores = self._labeller.find(image, sides, threshold=UNSURE)
             self._known[key] = [boxes.round(1).tolist(), scores.round(3).tolist()]
+            self._new += 1
+            if self._new % SAVE_EVERY == 0:
+                self.save()
         boxes, scores = self._known[key]
         return np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32)
 
     def save(self) -> None:
         """Write what is known."""
-        write_json(self._memory, self._known)
+        write_json(self._memory, {"origin": self._origin, "pictures": self._known})
+
+
+def _origin(labeller: Path) -> dict[str, Any]:
+    """All that decides what is found in a picture."""
+    try:
+        content = labeller.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{labeller}: cannot be read: {error.strerror}",
+            hint="name the file of the trained detector in [training].labeller, or leave it out",
+        ) from error
+    return {
+        "labeller_sha256": hashlib.sha256(content).hexdigest(),
+        "unsure": UNSURE,
+        "crop_sides": list(CROP_SIDES),
+        "photo_sides": list(PHOTO_SIDES),
+    }
+
+
+def _remembered(memory: Path, origin: dict[str, Any]) -> dict[str, Any]:
+    """What is known by picture; nothing where the file is not there, damaged or of another
+    origin.
+    """
+    try:
+        content = json.loads(memory.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    if not isinstance(content, dict) or content.get("origin") != origin:
+        return {}
+    known = content.get("pictures")
+    return known if isinstance(known, dict) else {}
 
 
 def portraits(paths: Iterable[Path], labels: Labels) -> list[Picture]:

@@ -8,7 +8,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,8 +18,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from converter.training.settings import Training
+from converter.training.settings import SPLIT, Training
 from converter.training.state import append_line, load_state, save_state, write_json
+from edge.errors import ConfigError
 
 Batch = tuple[NDArray[np.float32], ...]
 
@@ -60,12 +61,19 @@ def run(
 
     Each epoch ends with a line in ``curve.jsonl`` and with ``state.npz``, from which ``resume``
     goes on; minutes already spent then count.
+
+    Raises
+    ------
+    ConfigError
+        The training to go on with held other pictures back.
     """
     state, curve, best_file = out / "state.npz", out / "curve.jsonl", out / "model.keras"
     facts: dict[str, Any] = {"epoch": 0, "steps": 0, "spent_s": 0.0, "best": None}
     facts |= {"lowest": math.inf, "since": 0}
+    facts["split"] = {key: getattr(settings, key) for key in SPLIT}
     if resume and state.exists():
         facts |= load_state(state, learner.variables)
+        _same_split(state, facts["split"], settings)
     else:
         curve.unlink(missing_ok=True)
     patience = settings.patience or math.inf
@@ -110,6 +118,19 @@ def run(
     return best_file
 
 
+def _same_split(state: Path, split: Mapping[str, Any], settings: Training) -> None:
+    """Refuse to go on where pictures that would judge from now on have been learned from."""
+    for key in SPLIT:
+        here = getattr(settings, key)
+        there = split.get(key, here)
+        if there != here:
+            raise ConfigError(
+                f"{state}: was trained with training.{key} {there}, now it is {here}: "
+                "the held-back pictures would not be unseen",
+                hint="resume with the recipe that began this training, or train anew elsewhere",
+            )
+
+
 class Budget:
     """Counts the minutes spent, over restarts, and tells the learning rate: linear warm-up,
     then half a cosine to zero.
@@ -147,14 +168,17 @@ def cosine(done: float, peak: float, warmup: float) -> float:
 
 
 class Average:
-    """Exponential moving average of all weights, the statistics of the normalizations included."""
+    """Exponential moving average of all weights, the statistics of the normalizations included;
+    counters are whole numbers and stay as they are.
+    """
 
     def __init__(self, model: keras.Model, decay: float) -> None:
-        self._pairs = [
-            (tf.Variable(w.value, trainable=False), w.value)
-            for w in model.weights
-            if w.dtype == "float32"
-        ]
+        self._now = [w.value for w in model.weights]
+        self._means = {
+            k: tf.Variable(value, trainable=False)
+            for k, value in enumerate(self._now)
+            if value.dtype.is_floating
+        }
         self._decay = decay
         self._steps = tf.Variable(0.0, trainable=False)
 
@@ -164,17 +188,17 @@ class Average:
         """
         self._steps.assign_add(1.0)
         decay = tf.minimum(self._decay, (1.0 + self._steps) / (10.0 + self._steps))
-        for mean, value in self._pairs:
-            mean.assign_sub((1.0 - decay) * (mean - value))
+        for k, mean in self._means.items():
+            mean.assign_sub((1.0 - decay) * (mean - self._now[k]))
 
     def values(self) -> list[NDArray[np.float32]]:
         """The averaged weights, in the order of ``model.get_weights()``."""
-        return [mean.numpy() for mean, _ in self._pairs]
+        return [self._means.get(k, value).numpy() for k, value in enumerate(self._now)]
 
     @property
     def variables(self) -> list[tf.Variable]:
         """What a restart needs."""
-        return [self._steps, *(mean for mean, _ in self._pairs)]
+        return [self._steps, *self._means.values()]
 
 
 def optimizer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -15,6 +15,11 @@ Network = Literal[
     "unet_efficientnet_b5",
 ]
 """Names of :mod:`converter.training.segmenters`."""
+
+SPLIT = ("seed", "picture_fraction", "crop_fraction", "fold")
+"""What decides which pictures are held back: whoever judges a training, or goes on with it, must
+have the same.
+"""
 
 
 class _Training(BaseModel):
@@ -60,6 +65,16 @@ class _Training(BaseModel):
     marks what may be an unlabelled face of a group photo, which then counts neither for nor
     against the network.
     """
+
+    @model_validator(mode="after")
+    def _holds_back(self) -> Self:
+        if (self.fold + 1) * self.picture_fraction > 1 + 1e-9:
+            last = int((1 + 1e-9) / self.picture_fraction) - 1
+            raise ValueError(
+                f"fold: {self.fold} holds no pictures back: with picture_fraction "
+                f"{self.picture_fraction:g} the last whole share is {last}"
+            )
+        return self
 
 
 class DetectorTraining(_Training):

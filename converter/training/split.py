@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import DataError
+from edge.evaluation.picture import LabelledPicture
 
 NEAR_BITS = 10
 """Of 64: the greatest distance between the hashes of near-twins."""
@@ -110,6 +111,18 @@ def split_pictures(
     return Split(tuple(sorted(train)), tuple(sorted(validation)))
 
 
+def stratum(picture: LabelledPicture, *, by_prefix: bool = True) -> str:
+    """What a picture is evenly split by: its labels or number of faces, and where it came from.
+
+    Our own trainings split by file prefix as well; the names of other data may have no prefix that
+    means anything.
+    """
+    prefix = (picture.group or "") if by_prefix else ""
+    if picture.boxes is None:
+        return f"{'+'.join(sorted(set(picture.labels)))}/{prefix}"
+    return f"{prefix}/{faces_bin(len(picture.boxes))}"
+
+
 def faces_bin(faces: int) -> str:
     """Name of the range in which a picture's number of faces falls, as the evaluation reports
     it.
@@ -163,7 +176,8 @@ def _standardized(thumb: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _prefix(name: str) -> str:
-    return name.split("_", 1)[0]
+    prefix, underscore, _ = name.partition("_")
+    return prefix if underscore else ""
 
 
 def _draw(path: Path, seed: int) -> bytes:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converter.training.settings import SegmenterTraining
-from converter.training.split import split_pictures
+from converter.training.split import split_pictures, stratum
 from edge.errors import DataError
 from edge.evaluation.data import read_pictures
 from edge.evaluation.picture import LabelledPicture, picture_folder, pictures_in
@@ -78,7 +78,7 @@ def load_surfaces(settings: SegmenterTraining, data: Path) -> tuple[Surfaces, Su
                 f"{data / source}: holds no picture with masks",
                 hint="needs train.csv or masks/, see docs/evaluation.md",
             )
-        strata = {path: _stratum(one, settings.labels) for path, one in pictures.items()}
+        strata = {path: stratum(one) for path, one in pictures.items()}
         for (labelled, _), paths in zip(sides, _sides(settings, strata), strict=True):
             labelled += [_surface(pictures[path], settings.labels) for path in paths]
     for folder in settings.clean:
@@ -117,10 +117,6 @@ def _sides(
         strata, fraction=settings.picture_fraction, seed=settings.seed, fold=settings.fold
     )
     return split.train, split.validation
-
-
-def _stratum(picture: LabelledPicture, labels: Sequence[str]) -> str:
-    return "+".join(picture.masks.held(labels)) if picture.masks is not None else ""
 
 
 def _surface(picture: LabelledPicture, labels: Sequence[str]) -> Surface:

@@ -83,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--state-dir: only says where --write writes", hint="add --write")
     if args.reference is False and args.reference_detector:
         raise UsageError("--reference-detector: is part of the reference, not of --no-reference")
+    if args.reference or args.reference_detector:
+        _check_compares(args)
     out = text_stream(args.json)
     report: dict[str, Any] = {"machine": machine()}
     if args.write or args.target not in STATIONS:
@@ -92,6 +94,21 @@ def run(args: argparse.Namespace) -> int:
         out.write(table(report))
     write_json(args.json, report)
     return 0
+
+
+def _check_compares(args: argparse.Namespace) -> None:
+    """Only a station's frames are compared with the reference."""
+    option = "--reference" if args.reference else "--reference-detector"
+    if args.target not in STATIONS:
+        raise UsageError(
+            f"{option}: {args.target!r} is no station, and only a station is compared",
+            hint=f"leave it out, or name a station: {', '.join(STATIONS)}",
+        )
+    if args.write:
+        raise UsageError(
+            f"{option}: --write measures the models alone and compares with nothing",
+            hint="leave one of the two out",
+        )
 
 
 def machine() -> dict[str, Any]:

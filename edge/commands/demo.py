@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from edge import app
+from edge.commands.first_choice import settle
 from edge.commands.options import (
     add_json,
     add_models,
@@ -80,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
                 host=broker.host, client_id="demo-watch", port=broker.port, protocol="3.1.1"
             )
             config = _config(source, Path(folder) / "state", settings)
+            settle(config, args.models)
             with Subscriber(settings, ROOT) as subscriber:
                 title = f"LineSight demo, MQTT 3.1.1 at {broker.host}:{broker.port}"
                 with Screen(subscriber, title, out) as screen:

@@ -13,9 +13,20 @@ from edge.commands.targets import Loaded, add_target, bundles_of, cpus
 from edge.demo.progress import progress
 from edge.errors import UsageError
 from edge.evaluation import evaluate
+from edge.evaluation.clean import false_alarms
 
 _SHARES = frozenset(
-    {"recall", "precision", "ap", "accuracy", "accuracy_all", "balanced", "as_mask", "ece"}
+    {
+        "recall",
+        "precision",
+        "ap",
+        "accuracy",
+        "accuracy_all",
+        "balanced",
+        "as_mask",
+        "ece",
+        "missed",
+    }
 )
 _NAME = 44  # columns of the figures' names
 _LEFT_OUT = ("detection", "at_precision", "0.90", "by_faces")
@@ -32,6 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="annotations.json (COCO), train.csv or masks/ with images/, or one folder a class",
     )
     parser.add_argument("--only", metavar="FILE", type=Path, help="a list of pictures to take")
+    parser.add_argument(
+        "--clean",
+        metavar="NAME=DIR",
+        type=_named_folder,
+        action="append",
+        default=[],
+        help="pictures without a defect; false_alarms.NAME is the share of them that is flagged",
+    )
     parser.add_argument("--variant", default="auto", help="of the models (default: %(default)s)")
     add_json(parser)
 
@@ -43,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
     out = text_stream(args.json)
     variants = [args.variant] * len(bundles)
     with closing(Loaded(bundles, variants, cpus())) as loaded, progress("eval") as update:
+        if args.clean and loaded.segmenter is None:
+            raise UsageError("--clean: is for a segmentation", hint="name a bundle that segments")
         report = evaluate(
             args.data,
             detector=loaded.detector,
@@ -51,11 +72,23 @@ def run(args: argparse.Namespace) -> int:
             only=only,
             progress=update,
         )
+        if args.clean and loaded.segmenter is not None:
+            report["false_alarms"] = {
+                name: false_alarms(folder, loaded.segmenter) for name, folder in args.clean
+            }
     for bundle, variant in zip(bundles, loaded.variants, strict=True):
         out.write(f"{bundle.manifest.name} {bundle.manifest.version} {variant}, {bundle.path}\n")
     out.write("".join(f"{line}\n" for line in table(report)))
     write_json(args.json, report)
     return 0
+
+
+def _named_folder(text: str) -> tuple[str, Path]:
+    """``NAME=DIR``."""
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=DIR")
+    return name, Path(folder)
 
 
 def table(report: dict[str, Any]) -> Iterator[str]:
@@ -68,7 +101,8 @@ def table(report: dict[str, Any]) -> Iterator[str]:
         if not isinstance(figures, dict):
             yield f"{section:<{_NAME}}{figures:>8}"
             continue
-        for key, shown in _shown(figures, shares=section == "dice"):  # below which stand labels
+        # Below these stand the names of labels and folders.
+        for key, shown in _shown(figures, shares=section in ("dice", "false_alarms")):
             yield f"{section + ' ' + key:<{_NAME}}{shown}"
         yield from _parts(figures, (section,))
 

@@ -23,7 +23,8 @@ from edge.demo.summary import percentiles
 
 ROUNDS = 5
 """How often everything has its turn with every number of faces: a busy moment hits all of them.
-Shares of two are medians over the turns, in each of which the two stood side by side."""
+Shares of two speeds are medians over the turns, in each of which the two stood side by side;
+percentiles are of all turns together, since one turn has too few frames for a 99th of its own."""
 STAGES = ("preprocess", "infer", "postprocess")
 
 
@@ -94,19 +95,22 @@ class Crowd:
     def report(self) -> dict[str, Any]:
         """What goes into the JSON for this number of faces."""
         cycles = [cycle for judged in self.service for cycle in judged.cycles]
+        service_ms = [cycle.frame_ms for cycle in cycles]
+        bare_ms = [value for bare in self.bare for value in bare.frame_ms]
+        infer_ms = [cycle.infer_ms for cycle in cycles]
+        service, bare = _tail(service_ms), _tail(bare_ms)
         found: dict[str, Any] = {
             "fps": round(self.fps, 2),
             "bare_fps": round(self.bare_fps, 2),
             "efficiency": round(self.efficiency, 4),
-            "overhead_ms": round(
-                statistics.median(cycle.frame_ms - cycle.infer_ms for cycle in cycles), 3
-            ),
+            "overhead_ms": round(statistics.median(service_ms) - statistics.median(infer_ms), 3),
             "stages": self._stages(),
-            "frame_ms": {
-                "service": percentiles([cycle.frame_ms for cycle in cycles]),
-                "bare": percentiles([value for bare in self.bare for value in bare.frame_ms]),
+            "frame_ms": {"service": percentiles(service_ms), "bare": percentiles(bare_ms)},
+            "p99_to_p50": {
+                "service": round(service, 3),
+                "bare": round(bare, 3),
+                "ratio": round(service / bare, 3),
             },
-            "p99_to_p50": self._tails(),
             "latency_ms": {
                 "verdict": percentiles([v for one in self.camera for v in one.verdict_ms]),
                 "puback": percentiles([v for one in self.camera for v in one.puback_ms]),
@@ -117,14 +121,6 @@ class Crowd:
             found["reference_fps"] = round(1 / statistics.median(self.reference_s), 3)
             found["ratio"] = round(statistics.median(j.fps * took for j, took in turns), 2)
         return found
-
-    def _tails(self) -> dict[str, float]:
-        """How long the tails are, and how much longer the service's is than the bare loop's."""
-        service = [_tail([cycle.frame_ms for cycle in judged.cycles]) for judged in self.service]
-        bare = [_tail(turn.frame_ms) for turn in self.bare]
-        ratio = [ours / theirs for ours, theirs in zip(service, bare, strict=True)]
-        turns = {"service": service, "bare": bare, "ratio": ratio}
-        return {name: round(statistics.median(values), 3) for name, values in turns.items()}
 
     def _stages(self) -> dict[str, Any]:
         """Percentiles of each stage after the warm-up, and of their sum."""

@@ -210,7 +210,7 @@ class MaskJudge:
 
     def judge(self, picture: LabelledPicture, image: Image) -> None:
         """Segment, and hold each label's scores against its mask; tiles wait for their row."""
-        tile = is_tile(image, self._segmenter.manifest)
+        tile = is_tile(image, self._segmenter.decode, self._segmenter.manifest.input)
         if not tile or len(self._row) == self._segmenter.decode.tiles:
             self._judge_row()
         if tile:

@@ -62,11 +62,7 @@ class LabelledPicture:
         DataError
             It has not the size that the annotations promise, so that their boxes are worthless.
         """
-        try:
-            content = np.fromfile(self.path, np.uint8)
-        except OSError:
-            return None
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+        image = read_picture(self.path)
         if image is None:
             return None
         size = (image.shape[1], image.shape[0])
@@ -76,7 +72,17 @@ class LabelledPicture:
                 f"its annotations say {self.size[0]}×{self.size[1]}",
                 hint="take the pictures that the annotations were made for",
             )
-        return image.astype(np.uint8, copy=False)
+        return image
+
+
+def read_picture(path: Path) -> Image | None:
+    """A picture, (H, W, 3) uint8 BGR; None when there is no such file or it is none."""
+    try:
+        content = np.fromfile(path, np.uint8)
+    except OSError:
+        return None
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    return None if image is None else image.astype(np.uint8, copy=False)
 
 
 def mode(path: Path) -> int:

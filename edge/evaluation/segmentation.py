@@ -91,6 +91,7 @@ def segmentation_figures(
     ``dice.<label>`` is the mean over the pictures whose truth holds the label, ``dice.mean`` the
     mean of these. ``dice.kaggle`` counts every label of every picture, with 1 where truth and
     prediction are empty; beside it stands what a predictor that always says nothing would reach.
+    ``verdict.missed`` is the share of the pictures with any label in which none is reported.
     """
     dice: dict[str, float] = {}
     verdict: dict[str, Any] = {}
@@ -117,6 +118,15 @@ def segmentation_figures(
             "kaggle": sum(overlap.dice for overlap in cells) / len(cells),
             "kaggle_silent": sum(not overlap.true_px for overlap in cells) / len(cells),
         },
-        "verdict": {"accuracy_all": right / len(cells), **verdict},
+        "verdict": {"accuracy_all": right / len(cells), **_missed(pictures), **verdict},
         "images": len(pictures),
     }
+
+
+def _missed(pictures: Sequence[Sequence[Overlap]]) -> dict[str, float]:
+    """Absent where no picture holds a label."""
+    held = [picture for picture in pictures if any(overlap.truth for overlap in picture)]
+    if not held:
+        return {}
+    silent = sum(not any(overlap.found for overlap in picture) for picture in held)
+    return {"missed": silent / len(held)}

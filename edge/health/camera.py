@@ -15,6 +15,9 @@ from edge.records import CameraStatus, Drops, Reason
 NONFINITE_LIMIT = 5
 """Outputs with NaN or infinity in a row that make the model a reason."""
 
+UNDECODABLE_LIMIT = 5
+"""Frames in a row that came whole and could not be decoded, which make the camera a reason."""
+
 STALL_S = 5.0
 """Seconds without a frame from an open live camera that make it stalled, or three times the median
 interval of its last frames if that is longer."""
@@ -48,11 +51,11 @@ class CameraHealth:
         self._fresh = True  # no frame yet since it was opened
         self._intervals: deque[float] = deque(maxlen=_INTERVALS)
         self._frames_in = self._corrupt = self._stale = self._reconnects = 0
-        self._nonfinite = self._nonfinite_row = 0
+        self._nonfinite = self._nonfinite_row = self._undecodable_row = 0
 
     @property
     def frames_in(self) -> int:
-        """Frames that came from the source, decoded."""
+        """Frames that came from the source, to be judged or to give way to newer ones."""
         return self._frames_in
 
     @property
@@ -96,10 +99,22 @@ class CameraHealth:
             self._last_frame = now
 
     def corrupt(self) -> None:
-        """A frame could not be decoded; the camera gives frames all the same."""
+        """What came was no frame; the camera gives frames all the same."""
         with self._lock:
             self._corrupt += 1
             self._last_frame = time.monotonic()
+
+    def undecodable(self) -> None:
+        """A frame that came in could not be decoded when its turn came."""
+        with self._lock:
+            self._corrupt += 1
+            self._undecodable_row += 1
+
+    def decoded(self) -> None:
+        """A frame that came in was decoded."""
+        if self._undecodable_row:
+            with self._lock:
+                self._undecodable_row = 0
 
     def stale(self) -> None:
         """A frame was too old when its turn came."""
@@ -148,6 +163,9 @@ class CameraHealth:
                 found.append(Reason("cam_absent", self._absence, self.camera))
             elif self._state == "open" and self._live and silence > (limit := self._stall_s()):
                 found.append(Reason("cam_stalled", f"no frame for over {limit:.0f} s", self.camera))
+            elif self._undecodable_row >= UNDECODABLE_LIMIT:
+                detail = f"{UNDECODABLE_LIMIT} frames in a row or more cannot be decoded"
+                found.append(Reason("cam_stalled", detail, self.camera))
             if self._nonfinite_row >= NONFINITE_LIMIT:
                 found.append(
                     Reason(

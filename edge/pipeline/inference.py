@@ -116,9 +116,10 @@ class Worker:
         try:
             frame = taken if isinstance(taken, Frame) else taken.decoded()
         except FrameCorrupt as error:
-            camera.corrupt()
+            camera.undecodable()
             _log.debug("camera %s: %s", taken.camera, error)
             return Outcome()
+        camera.decoded()
         if frame is not taken:
             capture_ns += frame.ready_ns - begun_ns
         try:

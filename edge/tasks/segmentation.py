@@ -71,7 +71,7 @@ class SegmentationTask:
         NonFiniteOutput, EngineError
             As in :meth:`observe`.
         """
-        strip = lay_tiles(images, self.manifest)
+        strip = lay_tiles(images, self.decode.tiles, self.manifest.input)
         outputs, _ = self._loaded.run([strip], watch)
         with watch.measure("postprocess"):
             maps = _maps(outputs, self.manifest, self.model.variant, 0)

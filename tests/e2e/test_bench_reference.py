@@ -20,11 +20,16 @@ DETECTOR = ("opencv_face_detector_uint8.pb", "opencv_face_detector.pbtxt")
 
 @pytest.mark.data
 def test_the_ratio_is_of_turns_in_one_run(tmp_path: Path) -> None:
-    """Each number of faces has its ratio; the loop has one thread, and its detector when told."""
+    """Each number of faces has its ratio; the loop has one thread, and its detector when told.
+
+    With the shipped models and 32 faces it is 50 at least, half of what a quiet machine must show:
+    a busy moment between the two halves of a turn is only in one of them. The ratio is a median of
+    five turns' own, so it is near that of the two medians but need not be the same.
+    """
     report = tmp_path / "bench.json"
     files = [data_dir("keras_models", name) for name in DETECTOR]
     done = linesight(
-        *("bench", "face_mask", "--models", station_models(tmp_path), "--faces", "1,4"),
+        *("bench", "face_mask", "--models", ROOT / "models", "--faces", "1,32"),
         *("--seconds", "0.5", "--reference", "--json", report),
         *("--reference-detector", files[0], files[1]),
         timeout_s=110,
@@ -33,8 +38,9 @@ def test_the_ratio_is_of_turns_in_one_run(tmp_path: Path) -> None:
     figures = json.loads(report.read_text())
     assert figures["reference"] == {"threads": 1, "detector": True}
     for entry in figures["by_faces"].values():
-        assert entry["ratio"] == pytest.approx(entry["fps"] / entry["reference_fps"], rel=1.0)
-    assert figures["by_faces"]["4"]["reference_fps"] < figures["by_faces"]["1"]["reference_fps"]
+        assert entry["ratio"] == pytest.approx(entry["fps"] / entry["reference_fps"], rel=0.3)
+    assert figures["by_faces"]["32"]["reference_fps"] < figures["by_faces"]["1"]["reference_fps"]
+    assert figures["by_faces"]["32"]["ratio"] >= 50, figures
     assert "in turns with all this" in done.stdout
 
 

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from converter.recipe import load_recipe
-from converter.training.split import split_boxes, split_crops
 from edge.contract.bundle import Bundle, load_bundle
 from edge.contract.errors import GoldenMismatch
 from edge.contract.golden import check_golden
@@ -24,6 +23,7 @@ from edge.evaluation import evaluate
 from edge.tasks import ClassificationTask, DetectionTask
 from tests.helpers.bundles import edit_manifest
 from tests.helpers.data import data_dir
+from tools.held_back import held_back
 
 MODELS = Path(__file__).parents[2] / "models"
 DETECTOR, CLASSIFIER = MODELS / "face_detector", MODELS / "mask_classifier"
@@ -54,19 +54,15 @@ def data() -> Path:
 @pytest.fixture(scope="module")
 def photos(data: Path) -> Names:
     """The group photos that neither training nor calibration of the detector has seen."""
-    training = load_recipe(DETECTOR / "recipe.toml").recipe.training
-    assert training is not None
-    split = split_boxes(data, fraction=training.picture_fraction, seed=training.seed)
-    return frozenset(path.relative_to(data).as_posix() for path in split.validation)
+    recipe = load_recipe(DETECTOR / "recipe.toml").recipe
+    return frozenset(held_back(recipe, data, "boxes"))
 
 
 @pytest.fixture(scope="module")
 def crops(data: Path) -> Names:
     """The face crops that neither training nor calibration of the classifier has seen."""
-    training = load_recipe(CLASSIFIER / "recipe.toml").recipe.training
-    assert training is not None
-    split = split_crops(data, fraction=training.crop_fraction, seed=training.seed)
-    return frozenset(path.relative_to(data).as_posix() for path in split.validation)
+    recipe = load_recipe(CLASSIFIER / "recipe.toml").recipe
+    return frozenset(held_back(recipe, data, "crops"))
 
 
 @pytest.fixture(scope="module")

@@ -30,10 +30,10 @@ FIGURES = {
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """``linesight bench face_mask`` with 1 and 32 faces, as JSON."""
+    """``linesight bench face_mask`` with 1, 6, 18 and 32 faces, as JSON."""
     file = tmp_path_factory.mktemp("bench") / "bench.json"
     done = linesight(
-        *("bench", "face_mask", "--models", MODELS, "--faces", "1,32", "--seconds", "2"),
+        *("bench", "face_mask", "--models", MODELS, "--faces", "1,6,18,32", "--seconds", "2"),
         *("--no-reference", "--json", file),
         timeout_s=100,
     )
@@ -46,7 +46,7 @@ def test_the_report_has_the_keys_that_others_read(report: dict[str, Any]) -> Non
     """The keys are exactly those that are fixed; the reference is absent when it was left out."""
     fixed = {"machine", "by_faces", "bare_fps", "efficiency", "rss_mb"}
     assert set(report) == fixed | {"bundles", "broker", "ms_per_face"}
-    assert set(report["by_faces"]) == {"1", "32"}
+    assert set(report["by_faces"]) == {"1", "6", "18", "32"}
     for faces in report["by_faces"].values():
         assert set(faces) == FIGURES
         assert {"preprocess", "infer", "postprocess"} <= set(faces["stages"])
@@ -55,12 +55,30 @@ def test_the_report_has_the_keys_that_others_read(report: dict[str, Any]) -> Non
             assert 0 <= times["p50"] <= times["p95"] <= times["p99"]
 
 
-def test_a_crowd_is_judged_ten_times_a_second(report: dict[str, Any]) -> None:
-    """With 32 faces in 640×480, the detector on every frame, at least 10 frames a second.
+@pytest.mark.parametrize(("faces", "quiet"), [("6", 70), ("18", 45), ("32", 30)])
+def test_a_crowd_is_judged_many_times_a_second(
+    report: dict[str, Any], faces: str, quiet: int
+) -> None:
+    """In 640×480, the detector on every frame, a third at least of what a quiet machine must give.
 
-    On a quiet machine of two x86 cores it must be 30, and 100 with one face.
+    Two x86 cores that nobody shares must judge 70, 45 and 30 frames a second, and 100 with one
+    face.
     """
-    assert report["by_faces"]["32"]["fps"] >= 10, report
+    assert report["by_faces"][faces]["fps"] >= quiet / 3, report
+
+
+@pytest.mark.parametrize("faces", ["1", "6", "18", "32"])
+def test_tails_are_hardly_longer_than_those_of_the_interpreters(
+    report: dict[str, Any], faces: str
+) -> None:
+    """p99/p50 at most 3 times that of the bare interpreters, twice what a quiet machine may show.
+
+    Neighbours hit both, but not in the same frames.
+    """
+    tails = report["by_faces"][faces]["p99_to_p50"]
+    assert tails["bare"] >= 1, report
+    assert tails["service"] >= 1, report
+    assert tails["ratio"] <= 3, report
 
 
 def test_a_further_face_costs_little(report: dict[str, Any]) -> None:
@@ -90,9 +108,9 @@ def test_the_service_is_not_much_slower_than_its_interpreters(report: dict[str, 
 
 
 def test_memory_stays_small(report: dict[str, Any]) -> None:
-    """At most 250 MB for the whole process, models, 32 faces and outbox included."""
+    """At most 200 MB for the whole process, models, 32 faces and outbox included."""
     # MiB are reported; MB are meant.
-    assert 40 <= report["rss_mb"] * 2**20 / 1e6 <= 250, report
+    assert 40 <= report["rss_mb"] * 2**20 / 1e6 <= 200, report
 
 
 def test_first_verdict_within_three_seconds(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from converter.reference import SSD_MEAN, SSD_SIDE
 from edge.contract.bundle import choose_variant, load_bundle
 from edge.engines import open_engine
 from edge.errors import DataError
@@ -33,7 +34,8 @@ class Station:
     models
         The folder with the two bundles.
     variant
-        Of both; ``auto`` takes what the station would on this machine.
+        Of both; ``auto`` takes each bundle's default for this CPU architecture. A station also
+        measures at its first start which variant is faster here: that is not done.
     """
 
     def __init__(self, models: Path = MODELS, variant: str = "auto") -> None:
@@ -74,7 +76,7 @@ class ReferenceDetector:
         The network for OpenCV: the TensorFlow graph and its description.
     """
 
-    SIDE, MEAN, THRESHOLD = 300, (104.0, 177.0, 123.0), 0.5
+    THRESHOLD = 0.5
 
     def __init__(self, graph: Path, text: Path) -> None:
         try:
@@ -87,8 +89,8 @@ class ReferenceDetector:
 
     def look(self, image: Image) -> Detections:
         """Boxes without a mask state."""
-        size = (self.SIDE, self.SIDE)
-        self._net.setInput(cv2.dnn.blobFromImage(cv2.resize(image, size), 1.0, size, self.MEAN))
+        size = (SSD_SIDE, SSD_SIDE)
+        self._net.setInput(cv2.dnn.blobFromImage(cv2.resize(image, size), 1.0, size, SSD_MEAN))
         rows = np.asarray(self._net.forward(), np.float32).reshape(-1, 7)
         rows = rows[rows[:, 2] >= self.THRESHOLD]
         height, width = image.shape[:2]

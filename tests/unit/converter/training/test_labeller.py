@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from converter.tflite.weights import read_convolutions
+from converter.training import labelled
 from converter.training.architectures import build_face_detector
 from converter.training.labelled import Labels, portraits, unlabelled, with_doubts
 from converter.training.labeller import CHANNELS, Labeller, build
@@ -136,11 +138,28 @@ def test_what_overlaps_a_label_is_no_doubt() -> None:
     assert unlabelled(found, labelled[:0]).tolist() == found.tolist()
 
 
+def labeller_of(folder: Path, content: bytes = b"a labeller") -> Path:
+    """A file that only looks like one: asking it for anything fails."""
+    path = folder / "labeller.tflite"
+    path.write_bytes(content)
+    return path
+
+
+def seen_again(folder: Path, labeller: Path | None = None) -> list[list[float]]:
+    """What the memory says of a picture that was looked at; nobody can look again."""
+    image = np.zeros((40, 30, 3), np.uint8)
+    picture = Picture(Path("images/a.png"), image, np.zeros((0, 4), np.float32), ())
+    labels = Labels(labeller or folder / "labeller.tflite", folder / "labels.json")
+    (seen,) = with_doubts([picture], labels)
+    boxes: list[list[float]] = seen.doubtful.tolist()
+    return boxes
+
+
 class Fixed(Labels):
     """Labels that are known already."""
 
     def __init__(self, memory: Path, known: Mapping[str, Sequence[Sequence[float]]]) -> None:
-        super().__init__(memory.with_name("absent.tflite"), memory)
+        super().__init__(labeller_of(memory.parent), memory)
         self._known = {
             name: [[row[:4] for row in rows], [row[4] for row in rows]]
             for name, rows in known.items()
@@ -164,21 +183,88 @@ def test_only_sure_faces_of_tidy_crops_are_labels(tmp_path: Path) -> None:
 
 
 def test_what_was_found_once_is_not_looked_for_again(tmp_path: Path) -> None:
-    """The memory serves a later training, without the labeller's file."""
+    """The memory serves a later training; what it does not hold is asked of the labeller."""
     memory = tmp_path / "labels.json"
-    first = Fixed(memory, {"images/a.png": [[1, 2, 20, 30, 0.9]]})
-    first.save()
-    image = np.zeros((40, 30, 3), np.uint8)
-    picture = Picture(Path("images/a.png"), image, np.zeros((0, 4), np.float32), ())
-    (seen,) = with_doubts([picture], Labels(tmp_path / "absent.tflite", memory))
-    assert seen.doubtful.tolist() == [[1, 2, 20, 30]]
-    with pytest.raises(ModelError, match="absent"):
-        with_doubts([replace_path(picture)], Labels(tmp_path / "absent.tflite", memory))
+    Fixed(memory, {"images/a.png": [[1, 2, 20, 30, 0.9]]}).save()
+    assert seen_again(tmp_path) == [[1, 2, 20, 30]]
+    Fixed(memory, {"images/b.png": [[1, 2, 20, 30, 0.9]]}).save()
+    with pytest.raises(ModelError, match=r"labeller\.tflite"):
+        seen_again(tmp_path)
 
 
-def replace_path(picture: Picture) -> Picture:
-    """The picture under another name."""
-    return Picture(Path("images/new.png"), picture.image, picture.boxes, picture.states)
+def test_what_another_labeller_found_is_forgotten(tmp_path: Path) -> None:
+    """The same network in another place is the same; other bytes in the same place are not."""
+    Fixed(tmp_path / "labels.json", {"images/a.png": [[1, 2, 20, 30, 0.9]]}).save()
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    assert seen_again(tmp_path, labeller_of(moved)) == [[1, 2, 20, 30]]
+    labeller_of(tmp_path, b"another labeller")
+    with pytest.raises(ModelError, match=r"labeller\.tflite"):
+        seen_again(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("constant", "value", "kept"),
+    [
+        ("UNSURE", 0.4, False),
+        ("CROP_SIDES", (150,), False),
+        ("PHOTO_SIDES", (260, 768), False),
+        ("SURE", 0.9, True),
+    ],
+)
+def test_what_was_found_in_another_way_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constant: str, value: object, kept: bool
+) -> None:
+    """A constant that decides what is found makes the memory void; one that sorts it does not."""
+    Fixed(tmp_path / "labels.json", {"images/a.png": [[1, 2, 20, 30, 0.9]]}).save()
+    monkeypatch.setattr(labelled, constant, value)
+    if kept:
+        assert seen_again(tmp_path) == [[1, 2, 20, 30]]
+    else:
+        with pytest.raises(ModelError, match=r"labeller\.tflite"):
+            seen_again(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '{"images/a.png": [[[1, 2, 20, 30]], [0.9]]}'],
+    ids=["cut off", "a list", "without an origin"],
+)
+def test_a_memory_of_unknown_origin_is_forgotten(tmp_path: Path, content: str) -> None:
+    """A damaged file, or one of before it said where it comes from, is as good as none."""
+    labeller_of(tmp_path)
+    (tmp_path / "labels.json").write_text(content)
+    with pytest.raises(ModelError, match=r"labeller\.tflite"):
+        seen_again(tmp_path)
+
+
+def test_an_absent_labeller_is_named(tmp_path: Path) -> None:
+    """Whether a memory is its own cannot be told without it."""
+    with pytest.raises(ModelError, match=r"absent\.tflite: cannot be read: No such file"):
+        Labels(tmp_path / "absent.tflite", tmp_path / "labels.json")
+
+
+def test_an_interruption_loses_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found is written every so many new pictures, not only at the end."""
+
+    class Eager:
+        def __init__(self, path: Path) -> None:
+            pass
+
+        def find(
+            self, image: NDArray[np.uint8], sides: Sequence[int], *, threshold: float
+        ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            return np.ones((1, 4), np.float32), np.ones(1, np.float32)
+
+    monkeypatch.setattr(labelled, "Labeller", Eager)
+    monkeypatch.setattr(labelled, "SAVE_EVERY", 3)
+    memory = tmp_path / "labels.json"
+    labels = Labels(labeller_of(tmp_path), memory)
+    written = []
+    for number in (0, 1, 1, 2, 3, 4, 5):
+        labels.of(Path(f"images/{number}.png"), np.zeros((4, 4, 3), np.uint8), (260,))
+        written.append(len(json.loads(memory.read_text())["pictures"]) if memory.exists() else 0)
+    assert written == [0, 0, 0, 3, 3, 3, 6]
 
 
 def test_starting_from_the_labeller_needs_one() -> None:

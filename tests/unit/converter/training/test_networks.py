@@ -18,7 +18,7 @@ import tensorflow as tf
 from converter.training import ClassifierTraining, DetectorTraining, losses, train
 from converter.training.architectures import build_face_detector, build_mask_classifier
 from converter.training.blocks import FusedNormalization, for_training
-from converter.training.classifier import ClassifierLearner, best_temperature
+from converter.training.classifier import ClassifierLearner, best_temperature, calibrate
 from converter.training.detector import DetectorLearner
 from converter.training.loop import Average, cosine, drawn
 from converter.training.state import load_state, save_state
@@ -149,6 +149,43 @@ def test_temperature_is_found_again() -> None:
     truth = (rng.random(20_000) < chance).astype(np.int64)
     assert best_temperature(logits, truth) == pytest.approx(1, rel=0.05)
     assert best_temperature(3 * logits, truth) == pytest.approx(3, rel=0.05)
+
+
+def test_calibration_divides_the_logits_and_decides_as_before(tmp_path: Path) -> None:
+    """Scores of a network that is too sure of itself by 3 become honest; no decision changes, the
+    figures beside it stay, and a second calibration does nothing.
+    """
+    rng = np.random.default_rng(0)
+    images = rng.normal(0, 1, (3000, 2)).astype(np.float32)
+    chance = 1 / (1 + np.exp(images[:, 1] - images[:, 0]))
+    truth = (rng.random(3000) >= chance).astype(np.int64)
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(2, activation="softmax", name="probability")]
+    )
+    model.set_weights([3 * np.eye(2), np.array([0.3, 0.0])])
+    file, figures = tmp_path / "model.keras", tmp_path / "metrics.json"
+    model.save(file)
+    figures.write_text('{"epoch": 4}')
+    said: list[str] = []
+    calibrate(file, images, truth, said.append)
+
+    metrics = json.loads(figures.read_text())
+    temperature = metrics["temperature"]
+    assert temperature == pytest.approx(3, rel=0.15)
+    assert metrics == {"epoch": 4, "temperature": temperature}
+    assert said == [f"temperature {temperature:.3f}"]
+    before, after = (
+        np.asarray(net.predict_on_batch(images), np.float64)
+        for net in (model, keras.saving.load_model(file))
+    )
+    assert (before.argmax(axis=1) == after.argmax(axis=1)).all()
+    logits, scaled = (np.log(part[:, 1] / part[:, 0]) for part in (before, after))
+    assert np.allclose(scaled, logits / temperature, atol=1e-3)
+
+    content = file.read_bytes()
+    calibrate(file, images, truth, said.append)
+    assert (file.read_bytes(), json.loads(figures.read_text())) == (content, metrics)
+    assert len(said) == 1
 
 
 def test_learning_rate_rises_and_falls() -> None:

@@ -18,7 +18,13 @@ from converter.training.classifier_samples import (
     stranger_samples,
 )
 from converter.training.classifier_samples import draw_batch as draw_crops
-from converter.training.detector_samples import Sources, draw_batch, draw_view, visible
+from converter.training.detector_samples import (
+    Sources,
+    as_sides,
+    draw_batch,
+    draw_view,
+    visible,
+)
 from converter.training.pictures import Picture, letterbox, to_tensor
 from converter.training.settings import ClassifierTraining, DetectorTraining
 
@@ -55,6 +61,13 @@ def test_large_crops_hold_large_faces() -> None:
         sides += (boxes[:, 2:] - boxes[:, :2]).max(axis=1).tolist()
     assert np.mean(np.array(sides) > 150) > 0.2
     assert max(sides) <= 384
+
+
+def test_corners_as_sides() -> None:
+    """What the contract's geometry wants; no box stays no box."""
+    corners = np.array([[10, 20, 40, 25], [0, 0, 1, 2]], np.float32)
+    assert as_sides(corners).tolist() == [[10, 20, 30, 5], [0, 0, 1, 2]]
+    assert as_sides(corners[:0]).shape == (0, 4)
 
 
 def test_small_and_hidden_faces_are_ignored() -> None:

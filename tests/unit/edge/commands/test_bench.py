@@ -28,6 +28,8 @@ FIGURES = {
 }
 """What there is for each number of faces, without a reference."""
 
+DETECTOR_FILES = ("--reference-detector", "a.pb", "a.pbtxt")
+
 
 @pytest.fixture
 def no_reference(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +133,37 @@ def test_what_cannot_be_used_is_told_before_the_work(
     assert says in line
     assert "station.toml" not in line
     assert "frames/s" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("target", "extra", "says"),
+    [
+        (BLOB_DETECTOR, ("--reference",), "--reference: {target!r} is no station"),
+        (BLOB_DETECTOR, DETECTOR_FILES, "--reference-detector: {target!r} is no station"),
+        (BLOB_DETECTOR, ("--write", "--reference"), "--reference: {target!r} is no station"),
+        ("face_mask", ("--write", "--reference"), "--reference: --write measures the models alone"),
+        ("face_mask", ("--write", *DETECTOR_FILES), "--reference-detector: --write measures"),
+    ],
+)
+def test_a_comparison_that_would_not_be_made_is_refused(
+    target: str | Path,
+    extra: tuple[str, ...],
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Only a station's frames are compared, and not with --write: exit 2, one line, no work."""
+    assert main(["bench", str(target), *extra]) == 2
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert says.format(target=str(target)) in line
+    assert "leave" in line
+    assert said.out == ""
+
+
+def test_no_comparison_may_be_asked_of_a_bundle(capsys: pytest.CaptureFixture[str]) -> None:
+    """The twin: --no-reference is what happens to a bundle anyway."""
+    assert main(["bench", str(BLOB_DETECTOR), "--no-reference", "--seconds", "0.01"]) == 0
+    assert "p95" in capsys.readouterr().out
 
 
 def test_without_the_portrait_the_remedy_is_one_of_bench(

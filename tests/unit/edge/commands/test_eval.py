@@ -173,12 +173,33 @@ def test_a_segmentation(
     assert cv2.imwrite(str(data / "b.png"), paint((16, 32)))
     (data / "train.csv").write_text("ImageId,ClassId,EncodedPixels\na.png,1,1 8 17 8\n")
     report = tmp_path / "report.json"
-    assert main(["eval", str(bundle), "--data", str(data), "--json", str(report)]) == 0
+    asked = ["eval", str(bundle), "--data", str(data), "--json", str(report)]
+    assert main([*asked, "--clean", f"both={data}"]) == 0
     figures = json.loads(report.read_text())
+    assert figures["false_alarms"] == {"both": 0.5}
     assert figures["dice"]["red"] == pytest.approx(2 / 3)
     assert figures["verdict"]["accuracy_all"] == 1.0
     said = capsys.readouterr()
     shown = {" ".join(line.split()[:-2]): line.split()[-2] for line in said.out.splitlines()}
     assert (shown["dice red"], shown["dice kaggle_silent"]) == ("66.67", "83.33")
     assert shown["verdict accuracy_all"] == "100.00"
+    assert shown["false_alarms both"] == "50.00"
     assert [engine.closed for engine in engines] == [1]
+
+
+@pytest.mark.parametrize("text", ["folder", "=folder", "name="])
+def test_a_clean_folder_has_a_name(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """--clean takes NAME=DIR, and says so."""
+    with pytest.raises(SystemExit) as ended:
+        main(["eval", "face_mask", "--data", ".", "--clean", text])
+    assert ended.value.code == 2
+    assert f"{text!r} is not NAME=DIR" in capsys.readouterr().err
+
+
+def test_clean_surfaces_measure_no_classifier(
+    crops: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bundle that segments nothing cannot raise false alarms on surfaces."""
+    asked = ["eval", str(TINT_CLASSIFIER), "--data", str(crops), "--clean", f"clean={crops}"]
+    assert main(asked) == 2
+    assert "--clean: is for a segmentation" in capsys.readouterr().err

@@ -292,6 +292,7 @@ def test_segmenter(tmp_path: Path) -> None:
     )
     assert figures["verdict"] == {
         "accuracy_all": 10 / 12,
+        "missed": 0.0,
         "red": {"tn": 2, "fp": 0, "fn": 1, "tp": 1, "accuracy": 0.75},
         "green": {"tn": 3, "fp": 0, "fn": 0, "tp": 1, "accuracy": 1.0},
         "blue": {"tn": 3, "fp": 1, "fn": 0, "tp": 0, "accuracy": 0.75},

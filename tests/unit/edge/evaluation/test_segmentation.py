@@ -46,10 +46,20 @@ def test_verdicts() -> None:
     figures = segmentation_figures(pictures, ("a", "b"))
     assert figures["verdict"] == {
         "accuracy_all": 6 / 8,
+        "missed": 0.0,
         "a": {"tn": 2, "fp": 0, "fn": 1, "tp": 1, "accuracy": 0.75},
         "b": {"tn": 2, "fp": 1, "fn": 0, "tp": 1, "accuracy": 0.75},
     }
     assert figures["images"] == 4
+
+
+def test_a_picture_is_missed_when_nothing_is_reported() -> None:
+    """Silence misses, a wrong label does not; clean pictures do not count."""
+    silent, wrong = [_overlap(9, 0, 0), EMPTY], [_overlap(9, 0, 0), _overlap(0, 5, 0)]
+    clean = [EMPTY, EMPTY]
+    verdict = segmentation_figures([silent, wrong, clean], ("a", "b"))["verdict"]
+    assert verdict["missed"] == 0.5
+    assert "missed" not in segmentation_figures([clean], ("a", "b"))["verdict"]
 
 
 def test_pixels_are_counted_by_label() -> None:

@@ -264,10 +264,23 @@ def test_what_cannot_be_decoded_is_counted_and_skipped() -> None:
     def fail() -> Image:
         raise FrameCorrupt("the data are damaged")
 
-    damaged = make_frame(sequence=0)
-    rig.judge(_encoded(damaged, fail), make_frame(sequence=1))
-    assert rig.tracker.seen == [1]
-    assert rig.health.status().cameras["c1"].drops.corrupt == 1
+    damaged = [_encoded(make_frame(sequence=n), fail) for n in range(5)]
+    rig.judge(*damaged[:4], make_frame(sequence=5), damaged[4])
+    assert rig.tracker.seen == [5]
+    assert rig.health.status().cameras["c1"].drops.corrupt == 5
+    assert rig.health.cameras["c1"].reasons() == []
+
+
+def test_a_camera_of_which_nothing_can_be_decoded_is_a_reason() -> None:
+    """Five such frames in a row are told; a frame that can be decoded ends it."""
+    health = Health(["c1"], max_rows=1, max_bytes=1)
+    camera = health.cameras["c1"]
+    for _ in range(5):
+        assert camera.reasons() == []
+        camera.undecodable()
+    assert [reason.code for reason in camera.reasons()] == ["cam_stalled"]
+    camera.decoded()
+    assert camera.reasons() == []
 
 
 def command(txn: str) -> Command:
