@@ -64,6 +64,12 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo; 1 when it did not show what it should.
 
     With the default picture an alert must open and close; with one's own source a frame must come.
+
+    Raises
+    ------
+    SourceError
+        The source cannot be opened, or video or picture cannot be written; the station was stopped
+        in good order.
     """
     _make_folder(args.out)
     check_report(args.json)
@@ -86,8 +92,10 @@ def run(args: argparse.Namespace) -> int:
                 title = f"LineSight demo, MQTT 3.1.1 at {broker.host}:{broker.port}"
                 with Screen(subscriber, title, out) as screen:
                     _watch(config, recorder, screen, seconds, args.models)
-                subscriber.wait_for(_settled, SETTLE_S)
+                    subscriber.wait_for(_settled, SETTLE_S)  # so that the screen shows it too
                 fleet = subscriber.fleet
+    if recorder.failure is not None:
+        raise recorder.failure
     report = _report(recorder, fleet)
     _tell(report, recorder, out)
     write_json(args.json, report)
@@ -110,20 +118,12 @@ def _watch(
     seconds: float | None,
     models: Path | None,
 ) -> None:
-    """Run the station until its source is over, time is up, or Ctrl-C.
-
-    Raises
-    ------
-    SourceError
-        Video or picture cannot be written; the station was stopped in good order.
-    """
+    """Run the station until its source is over, time is up, the recorder fails, or Ctrl-C."""
     station = app.build(config, observer=recorder.observe, models=models, health_interval_s=1.0)
     try:
         station.run(_until(seconds, screen.tick, recorder))
     finally:
         recorder.close()
-    if recorder.failure is not None:
-        raise recorder.failure
 
 
 def _until(
