@@ -96,7 +96,7 @@ def _counts(side: Surfaces, settings: SegmenterTraining) -> dict[str, int]:
         label: sum(k in numbers for numbers in held) for k, label in enumerate(settings.labels)
     }
     clean = {name: len(surfaces) for name, surfaces in side.clean.items()}
-    return {"pictures": len(held), **by_label, **clean}
+    return {"pictures": len(held), **by_label, **clean, "quadrants": len(side.quadrants)}
 
 
 class SegmenterJudge:
@@ -114,7 +114,8 @@ class SegmenterJudge:
         self._counts = counts
         self._infer = tf.function(lambda x: shipped(x, training=False))
         self._labelled = self._laid(held_back.labelled)
-        self._clean = {name: self._laid(one) for name, one in held_back.clean.items() if one}
+        clean = held_back.clean | {"quadrants": held_back.quadrants}
+        self._clean = {name: self._laid(one) for name, one in clean.items() if one}
 
     def _laid(
         self, surfaces: tuple[Surface, ...]

@@ -20,16 +20,23 @@ ALIKE_SHARE = 0.25
 """Of the strips with clean surfaces, those that show one of them from end to end: real strips have
 no seams."""
 
-CLOSEST = 2.0
+CLOSEST = 1.4
 """How many times nearer than its own scale a surface is looked at, at most."""
+
+ENLARGED_SHARE = 0.7
+"""Of the quarters of pictures, those that fill a picture's place, enlarged; the others come at
+their own scale, mirrored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What strips are drawn from: labelled surfaces by label, and clean ones by folder."""
+    """What strips are drawn from: labelled surfaces by label, clean ones by folder, and quarters of
+    labelled ones.
+    """
 
     by_label: tuple[tuple[Surface, ...], ...]
     clean: tuple[tuple[Surface, ...], ...]
+    quadrants: tuple[Surface, ...] = ()
 
     @classmethod
     def of(cls, side: Surfaces, labels: int) -> Drawing:
@@ -43,6 +50,7 @@ class Drawing:
         return cls(
             tuple(group for group in by_label if group),
             tuple(group for group in (*side.clean.values(), empty) if group),
+            side.quadrants,
         )
 
 
@@ -129,15 +137,16 @@ def _place(
 
 
 def _clean(drawing: Drawing, rng: np.random.Generator) -> Grey:
-    """A clean surface: of a folder, or drawn."""
-    if not drawing.clean or rng.random() < DRAWN_SHARE:
+    """A clean surface: a quarter of a picture, one of a folder, or drawn."""
+    if rng.random() < DRAWN_SHARE:
+        return drawn_surface(rng)
+    if drawing.quadrants and rng.random() < 0.5:
+        image = drawing.quadrants[rng.integers(len(drawing.quadrants))].image
+        return image if rng.random() < ENLARGED_SHARE else _mirrored(image, 2, 2)
+    if not drawing.clean:
         return drawn_surface(rng)
     group = drawing.clean[rng.integers(len(drawing.clean))]
-    image = group[rng.integers(len(group))].image
-    # Half the time a quarter fills its place at its own scale, mirrored, half the time enlarged.
-    if len(image) <= 100 and rng.random() < 0.5:
-        return _mirrored(image, 2, 2)
-    return image
+    return group[rng.integers(len(group))].image
 
 
 def drawn_surface(rng: np.random.Generator, side: int = 200) -> Grey:

@@ -49,11 +49,14 @@ class Surfaces:
     labelled
         Pictures of the sources.
     clean
-        Name of a folder, or ``quadrants`` → its clean pictures.
+        Name of a folder → its clean pictures.
+    quadrants
+        Quarters of the labelled pictures that hold no defect.
     """
 
     labelled: tuple[Surface, ...]
     clean: dict[str, tuple[Surface, ...]]
+    quadrants: tuple[Surface, ...] = ()
 
 
 def load_surfaces(settings: SegmenterTraining, data: Path) -> tuple[Surfaces, Surfaces]:
@@ -89,10 +92,14 @@ def load_surfaces(settings: SegmenterTraining, data: Path) -> tuple[Surfaces, Su
             )
         for (_, clean), paths in zip(sides, _sides(settings, strata), strict=True):
             clean[Path(folder).name] = tuple(Surface(_grey(path)) for path in paths)
-    if settings.quadrants:
-        for labelled, clean in sides:
-            clean["quadrants"] = tuple(part for one in labelled for part in quadrants(one))
-    train, validation = (Surfaces(tuple(labelled), clean) for labelled, clean in sides)
+    train, validation = (
+        Surfaces(
+            tuple(labelled),
+            clean,
+            tuple(part for one in labelled for part in quadrants(one) if settings.quadrants),
+        )
+        for labelled, clean in sides
+    )
     return train, validation
 
 

@@ -74,7 +74,7 @@ def test_every_picture_is_on_one_side(tmp_path: Path) -> None:
     for side in (train, held_back):
         defects = sum(bool(one.held(2)) for one in side.labelled)
         clean = len(side.labelled) - defects
-        assert len(side.clean["quadrants"]) == 3 * defects + 4 * clean
+        assert len(side.quadrants) == 3 * defects + 4 * clean
     pictures = {one.image.tobytes() for one in train.labelled}
     assert not pictures & {one.image.tobytes() for one in held_back.labelled}
 
