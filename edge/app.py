@@ -22,12 +22,13 @@ from edge.messages import StationInfo, Topics, encode_availability
 from edge.outbox import Outbox
 from edge.pipeline import AlertIds, Camera, Description, LastExit, Observer, Pipeline
 from edge.protocols import Engine, Sink, Source, Task
-from edge.rules import MaskRule, RateLimited
+from edge.rules import DefectRule, MaskRule, RateLimited
 from edge.sinks.mqtt import MqttSettings, MqttSink
 from edge.sources import open_source
 from edge.tasks.classification import ClassificationTask
 from edge.tasks.detection import DetectionTask
 from edge.tasks.face_mask import FaceMaskTask
+from edge.tasks.segmentation import SegmentationTask
 from edge.tracking import IouTracker
 
 OUTBOX = "outbox.db"
@@ -90,7 +91,7 @@ def build(
             id=camera.id,
             source=source,
             policy=camera.mailbox or ("latest" if source.live else "every"),
-            tracker=IouTracker(),
+            tracker=_tracker(config),
             rule=_rule(config, ids),
             max_age_ms=config.inference.max_age_ms,
         )
@@ -122,25 +123,26 @@ def build(
     )
 
 
-def open_face_mask(
+def open_task(
+    task: str,
+    names: Sequence[str],
     *,
-    detector: str = "face_detector",
-    classifier: str = "mask_classifier",
     variant: str = "auto",
     threads: int = 2,
     models: Path | None = None,
     models_dir: Path | None = None,
     state_dir: Path | None = None,
     golden: bool = True,
-) -> FaceMaskTask:
-    """The task of a ``face_mask`` station, ready to judge frames in one thread.
+) -> Task:
+    """The task of a station, ready to judge frames in one thread.
 
     Parameters
     ----------
-    detector, classifier
-        Names of bundles.
+    task, names
+        ``face_mask`` with the names of a detector's and a classifier's bundle, or
+        ``steel_defect`` with that of a segmenter's.
     variant
-        Of both models; ``auto`` takes what was measured or is known to suit this machine.
+        Of every model; ``auto`` takes what was measured or is known to suit this machine.
     threads
         Of each interpreter.
     models, models_dir
@@ -159,12 +161,14 @@ def open_face_mask(
     """
     search = search_path(models, models_dir)
     choice = read_choice(state_dir) if state_dir is not None else {}
-    bundles = [find_bundle(name, search) for name in (detector, classifier)]
+    bundles = [find_bundle(name, search) for name in names]
     engines: list[Engine] = []
     try:
         for bundle in bundles:
             chosen = choose_variant(bundle.manifest, variant, choice)
             engines.append(open_checked(bundle, chosen, threads=threads, golden=golden))
+        if task == "steel_defect":
+            return SegmentationTask(bundles[0].manifest, engines[0])
         return FaceMaskTask(
             DetectionTask(bundles[0].manifest, engines[0]),
             ClassificationTask(bundles[1].manifest, engines[1]),
@@ -200,9 +204,9 @@ def _tasks(config: Config, models: Path | None) -> Sequence[Task]:
     tasks: list[Task] = []
     try:
         tasks.extend(
-            open_face_mask(
-                detector=config.models.detector,
-                classifier=config.models.classifier,
+            open_task(
+                config.station.task,
+                config.bundles,
                 variant=config.models.variant,
                 threads=config.inference.threads,
                 models=models,
@@ -225,8 +229,16 @@ def _open_source(camera: CameraConfig) -> Source:
     )
 
 
+def _tracker(config: Config) -> IouTracker:
+    if config.station.task == "face_mask":
+        return IouTracker()
+    # The strip runs: what is not in the same place in the next frame is other steel.
+    return IouTracker(max_missed=0, max_unseen_s=0.0, min_iou=0.5, gate=0.0)
+
+
 def _rule(config: Config, ids: AlertIds) -> RateLimited:
-    rule = MaskRule(
+    kinds = {"face_mask": MaskRule, "steel_defect": DefectRule}
+    rule = kinds[config.station.task](
         ids.next,
         raise_at=config.rule.raise_at,
         clear_at=config.rule.clear_at,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.contract import boxes as geometry
-from edge.records import Box, Detections, Header, Observation, Track
+from edge.records import Box, Detections, Header, Observation, Result, Segmentation, Track
 
 Vector = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.str_]
 
 
 SHORTEST_NS = 30_000_000
@@ -22,7 +24,7 @@ pixels per second, and the next prediction would lie outside the picture."""
 
 @dataclass(slots=True)
 class _Followed:
-    """What is followed, one row each, in the order of the ids.
+    """What is followed, one row each, in the order of the ids; a track keeps its label.
 
     ``boxes`` is (N, 4), ``velocities`` (N, 2) of the centres in px per s, 0 until one is known
     (``moving``). ``anchors`` are the centres (N, 2), and their times, from which the next velocity
@@ -31,6 +33,7 @@ class _Followed:
     """
 
     ids: Integers
+    labels: Labels
     boxes: Vector
     seen_ns: Integers
     anchors: Vector
@@ -41,12 +44,15 @@ class _Followed:
     missed: Integers
 
     @classmethod
-    def begin(cls, ids: Integers, boxes: Vector, rows: Integers, now_ns: int) -> _Followed:
+    def begin(
+        cls, ids: Integers, labels: Labels, boxes: Vector, rows: Integers, now_ns: int
+    ) -> _Followed:
         """Newcomers, standing still."""
         count = len(ids)
         now = np.full(count, now_ns, np.int64)
         return cls(
             ids,
+            labels,
             boxes,
             now,
             _centre(boxes),
@@ -150,7 +156,8 @@ class IouTracker:
         self._size_ratio = size_ratio
         self._smoothing = smoothing
         nothing = np.zeros(0, np.int64)
-        self._followed = _Followed.begin(nothing, np.zeros((0, 4)), nothing, 0)
+        none = np.zeros(0, np.str_)
+        self._followed = _Followed.begin(nothing, none, np.zeros((0, 4)), nothing, 0)
         self._next_id = 1
         self._last: Header | None = None
 
@@ -160,19 +167,18 @@ class IouTracker:
         Raises
         ------
         TypeError
-            The result is not ``Detections``.
+            The result is neither ``Detections`` nor a ``Segmentation``.
         """
-        result = observation.result
-        if not isinstance(result, Detections):
-            raise TypeError(f"IouTracker follows Detections, not {type(result).__name__}")
+        every_box, scores, every_label = _boxes_of(observation.result)
         header = observation.header
         self._adopt_size(header)
         now_ns = header.captured_ns
-        order = _canonical_order(result)
-        boxes = result.boxes[order].astype(np.float64)
+        order = _canonical_order(every_box, scores)
+        boxes, labels = every_box[order].astype(np.float64), every_label[order]
 
         followed = self._followed
-        pairs = self._match(followed.predicted(now_ns), boxes)
+        alike = followed.labels[:, np.newaxis] == labels
+        pairs = self._match(followed.predicted(now_ns), boxes, alike)
         which = np.fromiter(pairs.keys(), np.int64, len(pairs))
         columns = np.fromiter(pairs.values(), np.int64, len(pairs))
         followed.miss()
@@ -185,7 +191,9 @@ class IouTracker:
         if new.any():
             ids = self._next_id + np.arange(np.count_nonzero(new), dtype=np.int64)
             self._next_id += len(ids)
-            followed = followed.joined(_Followed.begin(ids, boxes[new], order[new], now_ns))
+            followed = followed.joined(
+                _Followed.begin(ids, labels[new], boxes[new], order[new], now_ns)
+            )
         self._followed = followed
         return followed.tracks()
 
@@ -203,18 +211,18 @@ class IouTracker:
         self._followed.anchors *= scale
         self._followed.velocities *= scale
 
-    def _match(self, tracks: Vector, boxes: Vector) -> dict[int, int]:
-        """Pairs of a track's row and a box's row, each at most once."""
+    def _match(self, tracks: Vector, boxes: Vector, alike: npt.NDArray[np.bool_]) -> dict[int, int]:
+        """Pairs of a track's row and a box's row of its label, each at most once."""
         if not len(tracks) or not len(boxes):
             return {}
         overlap = geometry.iou(tracks, boxes)
-        pairs = _greedy(-overlap, overlap >= self._min_iou)
+        pairs = _greedy(-overlap, alike & (overlap >= self._min_iou))
         if len(pairs) == min(overlap.shape):
             return pairs
         gap = np.linalg.norm(_centre(tracks)[:, None] - _centre(boxes)[None], axis=2)
         sides_a, sides_b = tracks[:, None, 2:], boxes[None, :, 2:]
         side = (sides_a.sum(axis=2) + sides_b.sum(axis=2)) / 4
-        allowed = gap <= self._gate * side
+        allowed = alike & (gap <= self._gate * side)
         allowed &= (
             np.maximum(sides_a, sides_b) <= self._size_ratio * np.minimum(sides_a, sides_b)
         ).all(axis=2)
@@ -236,10 +244,25 @@ def _greedy(cost: Vector, allowed: npt.NDArray[np.bool_]) -> dict[int, int]:
     return pairs
 
 
-def _canonical_order(result: Detections) -> Integers:
+def _boxes_of(result: Result) -> tuple[npt.NDArray[Any], npt.NDArray[Any], Labels]:
+    """Boxes (N, 4), scores (N,) and labels (N,) of what can be followed in a result."""
+    match result:
+        case Detections():
+            return result.boxes, result.scores, np.array(result.labels, np.str_)
+        case Segmentation():
+            sides = [(r.box.x, r.box.y, r.box.width, r.box.height) for r in result.regions]
+            return (
+                np.array(sides, np.float64).reshape(-1, 4),
+                np.array([region.score for region in result.regions], np.float64),
+                np.array([region.label for region in result.regions], np.str_),
+            )
+    raise TypeError(f"IouTracker follows no {type(result).__name__}")
+
+
+def _canonical_order(boxes: npt.NDArray[Any], scores: npt.NDArray[Any]) -> Integers:
     """Rows sorted by score (best first) and then place, whatever order they came in."""
-    x, y, width, height = result.boxes.T
-    order = np.lexsort((height, width, y, x, -result.scores))
+    x, y, width, height = boxes.T
+    order = np.lexsort((height, width, y, x, -scores))
     return order.astype(np.int64, copy=False)
 
 

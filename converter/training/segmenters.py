@@ -21,6 +21,10 @@ DECODER_CHANNELS = (256, 128, 64, 32, 16)
 """Of the levels of a U-Net on an encoder, from the deepest skip up to the input's resolution."""
 
 
+DROPOUT = 0.2
+"""Share of the small network's coarsest channels that a training step leaves out."""
+
+
 def build_segmenter(
     network: Network, height: int, width: int, labels: int, batch: int | None = None
 ) -> keras.Model:
@@ -69,6 +73,7 @@ def build_small(image: keras.KerasTensor, labels: int) -> keras.KerasTensor:
     x = inverted(s16, 96, 3, 2, "s32_a")
     for name in ("s32_b", "s32_c"):
         x = inverted(x, 96, 2, 1, name, kernel=5)
+    x = layers.SpatialDropout2D(DROPOUT, name="s32_dropout")(x)
     for name, skip, channels in (("s16", s16, 80), ("s8", s8, 48), ("s4", s4, 32), ("s2", s2, 24)):
         skip = conv(skip, channels, 1, 1, f"{name}_lateral", activate=False)
         x = conv(x, channels, 1, 1, f"{name}_down", activate=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -20,8 +20,11 @@ ALIKE_SHARE = 0.25
 """Of the strips with clean surfaces, those that show one of them from end to end: real strips have
 no seams."""
 
-CLOSEST = 1.4
-"""How many times nearer than its own scale a surface is looked at, at most."""
+FARTHEST, CLOSEST = 0.85, 1.35
+"""How many times nearer than its own scale a surface is looked at, at least and at most."""
+
+TURN, FRAME_TURN = 10.0, 1.0
+"""By how many degrees a tile, and a whole frame, is turned at most beside the quarters."""
 
 ENLARGED_SHARE = 0.7
 """Of the quarters of pictures, those that fill a picture's place, enlarged; the others come at
@@ -118,8 +121,8 @@ def _strip(
         if tiles > 1 and rng.random() < 0.5:  # a square may be turned, a frame not
             image, index = np.rot90(image), np.rot90(index)
         image, index = _flipped(image, index, rng)
-        image, index = _nearer(image, index, rng)
-        image, index = _fitted(np.ascontiguousarray(image), index, height, width)
+        turn = TURN if tiles > 1 else FRAME_TURN
+        image, index = _seen(image, index, height, width, turn, rng)
         places.append((_exposed(image, rng), index))
     return np.hstack([image for image, _ in places]), np.hstack([index for _, index in places])
 
@@ -180,18 +183,37 @@ def _flipped(image: Grey, index: Grey, rng: np.random.Generator) -> tuple[Grey, 
     return image, index
 
 
-def _nearer(image: Grey, index: Grey, rng: np.random.Generator) -> tuple[Grey, Grey]:
-    """Cut a part out, so that what is left appears larger."""
-    if rng.random() < 0.5:
-        return image, index
-    shares = np.exp(rng.uniform(0, np.log(CLOSEST)) + rng.uniform(-0.2, 0.2, 2))
-    height, width = (
-        max(round(s / max(f, 1.0)), 8) for s, f in zip(image.shape, shares, strict=True)
-    )
-    top = int(rng.integers(image.shape[0] - height + 1))
-    left = int(rng.integers(image.shape[1] - width + 1))
-    part = (slice(top, top + height), slice(left, left + width))
-    return image[part], index[part]
+def _seen(
+    image: Grey, index: Grey, height: int, width: int, turn: float, rng: np.random.Generator
+) -> tuple[Grey, Grey]:
+    """A place of (height, width) with the surface a little nearer or farther, shifted, and turned
+    by up to ``turn`` degrees; what lies beyond its edge is mirrored.
+    """
+    rows, columns = image.shape
+    zoom = np.exp(rng.uniform(np.log(FARTHEST), np.log(CLOSEST)) + rng.uniform(-0.1, 0.1, 2))
+    angle = np.deg2rad(rng.uniform(-turn, turn))
+    cos, sin = np.cos(angle), np.sin(angle)
+    scale = np.diag([width / columns * zoom[0], height / rows * zoom[1]])
+    linear = scale @ np.array([[cos, -sin], [sin, cos]])
+    # Where the surface is larger than its place, any part of it may be seen.
+    room = np.maximum(zoom - 1.0, 0.0) * (width, height) / 2
+    centre = np.array([width, height]) / 2 - 0.5 + rng.uniform(-room, room)
+    shift = centre - linear @ (np.array([columns, rows]) / 2 - 0.5)
+    matrix = np.hstack([linear, shift[:, np.newaxis]]).astype(np.float32)
+
+    def warped(plane: Grey) -> Grey:
+        return np.asarray(
+            cv2.warpAffine(
+                np.ascontiguousarray(plane),
+                matrix,
+                (width, height),
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REFLECT_101,
+            ),
+            np.uint8,
+        )
+
+    return warped(image), _by_bit(index, warped, (height, width))
 
 
 def _exposed(image: Grey, rng: np.random.Generator) -> Grey:
@@ -213,14 +235,16 @@ def _fitted(image: Grey, index: Grey | None, height: int, width: int) -> tuple[G
     resized = _resized(image, height, width)
     if index is None:
         return resized, np.zeros((height, width), np.uint8)
-    planes = [
-        _resized((index >> k & 1).astype(np.uint8) * 255, height, width) >= 128
-        for k in range(int(index.max()).bit_length())
-    ]
-    bits = np.zeros((height, width), np.uint8)
-    for k, plane in enumerate(planes):
-        bits |= plane.astype(np.uint8) << k
-    return resized, bits
+    return resized, _by_bit(index, lambda plane: _resized(plane, height, width), resized.shape)
+
+
+def _by_bit(index: Grey, moved: Callable[[Grey], Grey], shape: tuple[int, ...]) -> Grey:
+    """Bits of labels after a move that interpolates, each plane by itself."""
+    bits = np.zeros(shape, np.uint8)
+    for k in range(int(index.max()).bit_length()):
+        plane = moved((index >> k & 1).astype(np.uint8) * 255)
+        bits |= (plane >= 128).astype(np.uint8) << k
+    return bits
 
 
 def _resized(image: Grey, height: int, width: int) -> Grey:

@@ -113,12 +113,14 @@ def _models(
     search = search_path(option, models_dir)
     choice = {} if state_dir is None else read_choice(state_dir)
     fine = True
-    for name in (models.detector, models.classifier):
+    task = "face_mask" if station is None else station.task
+    for name in config.bundles_of(task, models):
         finding = _tried(f"model {name}", partial(_model, name, search, models.variant, choice))
         fine = fine and finding.error is None
         yield finding
     if fine:
-        yield _tried("task face_mask", partial(_task, models, option, models_dir, state_dir))
+        look = partial(_task, task, models, option, models_dir, state_dir)
+        yield _tried(f"task {task}", look)
 
 
 def _model(name: str, search: list[Path], wanted: str, choice: dict[str, str]) -> str:
@@ -133,11 +135,15 @@ def _model(name: str, search: list[Path], wanted: str, choice: dict[str, str]) -
 
 
 def _task(
-    models: config.Models, option: Path | None, models_dir: Path | None, state_dir: Path | None
+    name: str,
+    models: config.Models,
+    option: Path | None,
+    models_dir: Path | None,
+    state_dir: Path | None,
 ) -> str:
-    task = app.open_face_mask(
-        detector=models.detector,
-        classifier=models.classifier,
+    task = app.open_task(
+        name,
+        config.bundles_of(name, models),
         variant=models.variant,
         models=option,
         models_dir=models_dir,
@@ -145,7 +151,9 @@ def _task(
         golden=False,
     )
     task.close()
-    return "detector and classifier fit together"
+    if name == "face_mask":
+        return "detector and classifier fit together"
+    return "the model segments"
 
 
 def _camera(camera: config.Camera) -> str:

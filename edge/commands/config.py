@@ -15,7 +15,7 @@ EXAMPLE = """\
 
 [station]
 node = "door-1"                 # this station's id: A-Z a-z 0-9 _ -, at most 64
-task = "face_mask"
+task = "face_mask"              # or "steel_defect"
 # root = "linesight"            # the first levels of every MQTT topic
 # state_dir = "/var/lib/linesight"   # the outbox; or systemd's StateDirectory
 # models_dir = "/srv/models"    # searched before /usr/share/linesight/models and the wheel's
@@ -29,6 +29,7 @@ source = "v4l2:///dev/video0"   # or 0, rtsp://…, a video file, a folder, synt
 [models]
 # detector = "face_detector"
 # classifier = "mask_classifier"
+# segmenter = "steel_defect"    # of a steel_defect station, which has neither of those
 # variant = "auto"              # or float32 float16 dynamic int8 int16x8
 
 [inference]
@@ -39,9 +40,9 @@ source = "v4l2:///dev/video0"   # or 0, rtsp://…, a video file, a folder, synt
 [rule]
 # raise_at = 0.6                # an alert begins when hits of the last of frames reach this,
 # clear_at = 0.4                # and ends when as many are below this, or the person is lost
-# hits = 5
-# of = 8
-# holdoff_s = 10
+# hits = 5                      # steel_defect: 1
+# of = 8                        # steel_defect: 1
+# holdoff_s = 10                # steel_defect: 0
 
 [mqtt]
 # host = "localhost"            # another host needs ca (TLS), or insecure = true in writing
@@ -57,8 +58,8 @@ source = "v4l2:///dev/video0"   # or 0, rtsp://…, a video file, a folder, synt
 [outbox]
 # max_rows = 100000
 # max_mb = 64
-# rate_per_s = 0.1              # alerts a camera may send on average,
-# burst = 20                    # and at once
+# rate_per_s = 0.1              # alerts a camera may send on average (steel_defect: 20),
+# burst = 20                    # and at once (steel_defect: 2000)
 """
 
 

@@ -42,8 +42,7 @@ def settle(config: Config, models: Path | None) -> None:
     if config.models.variant != "auto":
         return
     search = search_path(models, config.station.models_dir)
-    names = (config.models.detector, config.models.classifier)
-    bundles = [find_bundle(name, search) for name in names]
+    bundles = [find_bundle(name, search) for name in config.bundles]
     state_dir = config.station.state_dir
     known = read_choice(state_dir)
     open_ones = [

@@ -16,14 +16,19 @@ from edge.contract.manifest import VariantName
 from edge.errors import ModelError, UsageError
 from edge.tasks import ClassificationTask, DetectionTask, SegmentationTask
 
-STATIONS = {"face_mask": ("face_detector", "mask_classifier")}
+STATIONS = {
+    "face_mask": ("face_detector", "mask_classifier"),
+    "steel_defect": ("steel_defect",),
+}
 """Station → its bundles, detector first."""
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
     """``STATION|BUNDLE`` and ``--models``."""
     parser.add_argument(
-        "target", metavar="STATION|BUNDLE", help="face_mask, or the folder of a bundle"
+        "target",
+        metavar="STATION|BUNDLE",
+        help="face_mask, steel_defect, or the folder of a bundle",
     )
     add_models(parser)
 

@@ -14,6 +14,7 @@ from edge.config.models import (
     Outbox,
     RuleSettings,
     Station,
+    bundles_of,
     without_password,
 )
 from edge.sinks.mqtt_settings import is_local
@@ -28,6 +29,7 @@ __all__ = [
     "RuleSettings",
     "Station",
     "build",
+    "bundles_of",
     "is_local",
     "load",
     "read_password",

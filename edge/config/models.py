@@ -44,6 +44,10 @@ TASK_DEFAULTS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
         "rule": {"hits": 5, "of": 8, "holdoff_s": 10.0},
         "outbox": {"rate_per_s": 0.1, "burst": 20},
     },
+    "steel_defect": {
+        "rule": {"hits": 1, "of": 1, "holdoff_s": 0.0},
+        "outbox": {"rate_per_s": 20.0, "burst": 2000},
+    },
 }
 """Task → table → key → the default that fits this task."""
 
@@ -91,14 +95,6 @@ class Station(_Table):
     state_dir: Folder = Field(default_factory=_state_dir)
     models_dir: Folder | None = None
 
-    @field_validator("task")
-    @classmethod
-    def _task_is_built(cls, value: str) -> str:
-        if value not in TASK_DEFAULTS:
-            built = ", ".join(sorted(TASK_DEFAULTS))
-            raise ValueError(f"{value!r} comes with a later version; this one has {built}")
-        return value
-
 
 class Camera(_Table):
     """``[[camera]]``: one source of frames.
@@ -116,10 +112,14 @@ class Camera(_Table):
 
 
 class Models(_Table):
-    """``[models]``: bundles by folder name; ``auto`` takes the variant that suits the device."""
+    """``[models]``: bundles by folder name; ``auto`` takes the variant that suits the device.
+
+    A face_mask station has a detector and a classifier, a steel_defect station a segmenter.
+    """
 
     detector: BundleName = "face_detector"
     classifier: BundleName = "mask_classifier"
+    segmenter: BundleName = "steel_defect"
     variant: Literal["auto", "float32", "float16", "dynamic", "int8", "int16x8"] = "auto"
 
 
@@ -260,6 +260,11 @@ class Config(_Table):
             raise ValueError(f"the id {twice[0]!r} stands at more than one camera")
         return cameras
 
+    @property
+    def bundles(self) -> tuple[str, ...]:
+        """Names of the bundles that the station's task runs."""
+        return bundles_of(self.station.task, self.models)
+
     def effective(self) -> dict[str, Any]:
         """Every value in force as plain data, keys as in the file, passwords in URIs masked."""
         data: dict[str, Any] = self.model_dump(mode="json", exclude_none=True)
@@ -275,6 +280,13 @@ class Config(_Table):
         """
         text = json.dumps(self.effective(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def bundles_of(task: str, models: Models) -> tuple[str, ...]:
+    """Names of the bundles that a task runs, a detector before its classifier."""
+    if task == "steel_defect":
+        return (models.segmenter,)
+    return (models.detector, models.classifier)
 
 
 def without_password(uri: str) -> str:

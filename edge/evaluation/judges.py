@@ -24,7 +24,7 @@ from edge.records import Classification, Floats, Image
 from edge.tasks.classification import ClassificationTask
 from edge.tasks.detection import DetectionTask
 from edge.tasks.model import Stopwatch
-from edge.tasks.segmentation import SegmentationTask
+from edge.tasks.segmentation import SegmentationTask, least_pixels
 from edge.tasks.tiles import is_tile
 
 FLOOR = 0.05
@@ -234,12 +234,11 @@ class MaskJudge:
         height, width = image.shape[:2]
         truth = picture.masks.read(self.labels, height, width)
         decode, spec = self._segmenter.decode, self._segmenter.manifest.input
-        # The manifest counts cells of the model's map.
         if tiles > 1:
             across, down = Transform.whole(height, width, spec.height, spec.width // tiles).scale
+            least_px = decode.min_area * decode.stride**2 / (across * down)
         else:
-            across, down = Transform.fit(height, width, spec).scale
-        least_px = decode.min_area * decode.stride**2 / (across * down)
+            least_px = least_pixels(height, width, self._segmenter.manifest)
         found = overlaps(truth, scores, decode.threshold, least_px)
         self._pictures.append(found)
         words = {True: "present", False: "absent"}

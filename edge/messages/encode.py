@@ -17,6 +17,7 @@ from edge.records import (
     Header,
     HeldBack,
     HitCount,
+    Measure,
     Message,
     ModelRef,
     Percentiles,
@@ -54,6 +55,7 @@ def encode_alert(alert: Alert, station: StationInfo, *, encoded_ns: int) -> Mess
         frames=None if alert.frames is None else _frames(alert.frames),
         box=None if alert.box is None else _box(alert.box, header),
         track=alert.track,
+        measure=tuple(map(_measure, alert.measures)) or None,
         model=_model(alert.model),
         config=station.config,
         latency_ms=payloads.LatencyPart(
@@ -228,6 +230,10 @@ def _box(box: Box, header: Header) -> payloads.BoxPart:
         px=(round(box.x, 1), round(box.y, 1), round(box.width, 1), round(box.height, 1)),
         norm=(x, y, width, height),
     )
+
+
+def _measure(measure: Measure) -> payloads.MeasurePart:
+    return payloads.MeasurePart(name=measure.name, value=round(measure.value, 2), unit=measure.unit)
 
 
 def _model(model: ModelRef) -> payloads.ModelPart:

@@ -78,6 +78,14 @@ class LatencyPart(Payload):
     total: Milliseconds
 
 
+class MeasurePart(Payload):
+    """Something that was measured."""
+
+    name: str
+    value: float
+    unit: str
+
+
 class SummaryPart(Payload):
     """What the rate limit held back, and between which moments."""
 
@@ -107,6 +115,7 @@ class StoredAlert(Payload):
     frames: FramesPart | None = None
     box: BoxPart | None = None
     track: Count | None = None
+    measure: tuple[MeasurePart, ...] | None = None
     model: ModelPart
     config: str
     latency_ms: LatencyPart

@@ -4,7 +4,7 @@ Everything here is validated when it is built; arrays become read-only. Boxes ar
 ``(x, y, width, height)`` in pixels of the image the camera gave, x to the right, y down.
 """
 
-from edge.records.alert import Alert, HeldBack, HitCount, Phase, Severity
+from edge.records.alert import Alert, HeldBack, HitCount, Measure, Phase, Severity
 from edge.records.arrays import Floats, Image, Outputs
 from edge.records.frame import EncodedFrame, Frame, Header
 from edge.records.message import Command, Message, RefusalCode, ReplyCode, Way
@@ -47,6 +47,7 @@ __all__ = [
     "HeldBack",
     "HitCount",
     "Image",
+    "Measure",
     "Message",
     "ModelRef",
     "MqttStatus",

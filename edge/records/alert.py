@@ -26,6 +26,15 @@ class HitCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """Something that was measured: its name, value and unit."""
+
+    name: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class HeldBack:
     """Alerts that the rate limit held back: how many, and between which UTC moments."""
 
@@ -57,6 +66,7 @@ class Alert:
     frames: HitCount | None = None
     box: Box | None = None
     track: int | None = None
+    measures: tuple[Measure, ...] = ()
     summary: HeldBack | None = None
 
     def __post_init__(self) -> None:

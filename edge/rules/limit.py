@@ -10,7 +10,7 @@ from datetime import datetime
 from edge.errors import ConfigError
 from edge.protocols import Rule
 from edge.records import Alert, HeldBack, Observation, Track
-from edge.rules.mask import NewId
+from edge.rules.threshold import NewId
 
 
 class TokenBucket:
@@ -125,6 +125,7 @@ class RateLimited:
                 frames=None,
                 box=None,
                 track=None,
+                measures=(),
                 summary=HeldBack(held.count, held.since, held.last.header.captured_at),
             ),
         )

