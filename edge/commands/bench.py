@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from edge.commands import bench_bundle
-from edge.commands.bench_table import table
+from edge.commands.bench_table import frame_table, table
 from edge.commands.faces import Setting, ms_per_face, run_turns
+from edge.commands.frames import TASK, measure_frames
 from edge.commands.options import add_json, positive, quiet_service, text_stream, write_json
 from edge.commands.reference import Reference, reference_or_none
 from edge.commands.targets import STATIONS, add_target, bundles_of, chosen_variant, cpus
@@ -91,14 +92,16 @@ def run(args: argparse.Namespace) -> int:
         report |= bench_bundle.run(args, out)
     else:
         report |= _station(args, out)
-        out.write(table(report))
+        out.write(frame_table(report) if "frame" in report else table(report))
     write_json(args.json, report)
     return 0
 
 
 def _check_compares(args: argparse.Namespace) -> None:
-    """Only a station's frames are compared with the reference."""
+    """Only frames with faces are compared with the reference."""
     option = "--reference" if args.reference else "--reference-detector"
+    if args.target == TASK:
+        raise UsageError(f"{option}: compares faces, and {TASK} has none", hint="leave it out")
     if args.target not in STATIONS:
         raise UsageError(
             f"{option}: {args.target!r} is no station, and only a station is compared",
@@ -131,7 +134,8 @@ def _station(args: argparse.Namespace, out: TextIO) -> dict[str, Any]:
     bundles = bundles_of(args.target, args.models)
     out.write("".join(f"{bundle.manifest.name}, {bundle.path}\n" for bundle in bundles))
     out.flush()
-    wanted = reference_or_none(args.reference, args.reference_detector)
+    lines = args.target == TASK
+    wanted = reference_or_none(False if lines else args.reference, args.reference_detector)
     threads = args.threads or bench_bundle.THREADS
     variants, chosen = _variants(args, bundles, threads, out)
     with ExitStack() as stack:
@@ -141,6 +145,14 @@ def _station(args: argparse.Namespace, out: TextIO) -> dict[str, Any]:
         stack.enter_context(quiet_service(args.verbose))
         update = stack.enter_context(progress("bench"))
         setting = Setting(bundles, variants, args.workers, threads, args.seconds, folder)
+        if lines:
+            frame, memory = measure_frames(setting, broker, update)
+            return {
+                "bundles": chosen,
+                "broker": _broker_report(broker),
+                "frame": frame,
+                "rss_mb": round(memory, 1),
+            }
         crowds, memory = run_turns(args.faces, setting, broker, reference, update)
     most = max(crowds, key=lambda crowd: crowd.count)
     found = {

@@ -33,6 +33,26 @@ def table(report: Report) -> str:
     return "\n".join([*lines, total]) + "\n"
 
 
+def frame_table(report: Report) -> str:
+    """The same of a steel_defect station."""
+    frame, broker = report["frame"], report["broker"]
+    stages = ", ".join(f"{name} {values['p50']:.2f}" for name, values in frame["stages"].items())
+    lines = [
+        f"{report['machine']['cpu']}, {report['machine']['cpus']} CPUs",
+        f"drawn frames of 1600×256: {frame['fps']:.1f} frames/s; medians in ms: {stages}",
+        f"behind a camera's 60 frames/s, an alert with each; broker: {broker['name']} "
+        f"{broker['version']}, {broker['where']}",
+        f"capture → alert p50, p95, p99: {_milliseconds(frame['latency_ms'])}",
+        f"capture → PUBACK p50, p95, p99: {_milliseconds(frame['puback_ms'])}",
+        f"{report['rss_mb']:.0f} MiB",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _milliseconds(values: Report) -> str:
+    return ", ".join(f"{value:.1f}" for value in values.values()) + " ms"
+
+
 def _speed(count: str, entry: Report) -> str:
     tail = entry["p99_to_p50"]
     reference = f"×{entry['ratio']:.1f}" if "ratio" in entry else "-"
@@ -44,8 +64,5 @@ def _speed(count: str, entry: Report) -> str:
 
 
 def _latency(count: str, latency_ms: Report) -> str:
-    verdict, puback = (
-        ", ".join(f"{value:.1f}" for value in latency_ms[name].values()) + " ms"
-        for name in ("verdict", "puback")
-    )
+    verdict, puback = (_milliseconds(latency_ms[name]) for name in ("verdict", "puback"))
     return f"{count:>5} {verdict:>33} {puback:>33}"

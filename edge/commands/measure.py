@@ -15,7 +15,7 @@ from edge.commands.targets import Loaded
 from edge.config import Config, build
 from edge.demo.local_broker import HOST, LocalBroker
 from edge.errors import StageFailed
-from edge.protocols import Sink
+from edge.protocols import Sink, Task
 from edge.records import Alert, Floats, Frame, Image, Observation, Timings, Track
 from edge.sinks.mqtt import MqttSink
 from edge.sinks.stdout import StdoutSink
@@ -95,15 +95,27 @@ def run_station(
     StageFailed
         Too few frames were judged in the time that was given.
     """
-    with Path(os.devnull).open("w", encoding="utf-8") as nothing:
-        sink = StdoutSink(nothing)
-        tasks = _tasks(loaded, boxes)
-        config = _config(folder, len(tasks), {})
-        judged = _run(tasks, StillSource(image), sink, seconds, config)
+    tasks = _tasks(loaded, boxes)
+    judged = run_fast(tasks, [image], seconds, folder)
     judged.cycles = [cycle for task in tasks for cycle in task.cycles[WARM_UP:]]
     if not judged.cycles:
         raise _too_few(f"{len(judged.at_ns)} frames were judged")
     return judged
+
+
+def run_fast(
+    tasks: Sequence[Task],
+    images: Sequence[Image],
+    seconds: float,
+    folder: Path,
+    task: str = "face_mask",
+) -> Judged:
+    """Run the real service with these tasks, one a worker, on pictures in turn, as fast as it goes;
+    otherwise as :func:`run_station`. ``task`` is what the station is called.
+    """
+    with Path(os.devnull).open("w", encoding="utf-8") as nothing:
+        config = _config(folder, len(tasks), {}, task)
+        return _run(tasks, StillSource(*images), StdoutSink(nothing), seconds, config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +150,30 @@ def run_camera(
     StageFailed
         Too few alerts were acknowledged in the time that was given.
     """
+    tasks = _tasks(loaded, boxes, changing=True)
+    return run_paced(tasks, [image], CAMERA_FPS, seconds, folder, broker)
+
+
+def run_paced(
+    tasks: Sequence[Task],
+    images: Sequence[Image],
+    fps: float,
+    seconds: float,
+    folder: Path,
+    broker: LocalBroker,
+    task: str = "face_mask",
+) -> Latency:
+    """Run the real service with these tasks, one a worker, behind a camera that shows pictures in
+    turn at ``fps``; each must change what alerts are open. Otherwise as :func:`run_camera`.
+    """
     more = {
         "mqtt": {"host": HOST, "port": broker.port, "protocol": broker.protocol},
         "rule": {"hits": 1, "of": 1, "holdoff_s": 0.0},
         "outbox": {"rate_per_s": 1000.0, "burst": 1000},
     }
-    config = _config(folder, len(loaded), more)
+    config = _config(folder, len(tasks), more, task)
     sink = AckClock(MqttSink(app.mqtt_settings(config)))
-    tasks = _tasks(loaded, boxes, changing=True)
-    source = StillSource(image, CAMERA_FPS)
+    source = StillSource(*images, fps=fps)
     judged = _run(tasks, source, sink, seconds, config, lambda: len(sink.ages_ms) > WARM_UP)
     frames = [captured for captured in sink.ages_ms if captured in judged.ages_ms][WARM_UP:]
     if not frames:
@@ -174,10 +201,10 @@ def _tasks(loaded: Sequence[Loaded], boxes: Floats, *, changing: bool = False) -
     ]
 
 
-def _config(folder: Path, workers: int, more: Mapping[str, Any]) -> Config:
+def _config(folder: Path, workers: int, more: Mapping[str, Any], task: str) -> Config:
     return build(
         {
-            "station": {"node": "bench", "task": "face_mask", "state_dir": str(folder)},
+            "station": {"node": "bench", "task": task, "state_dir": str(folder)},
             "camera": [{"id": CAMERA, "source": "memory"}],
             "inference": {"workers": workers},
             **more,
@@ -187,7 +214,7 @@ def _config(folder: Path, workers: int, more: Mapping[str, Any]) -> Config:
 
 
 def _run(
-    tasks: Sequence[ExactFaces],
+    tasks: Sequence[Task],
     source: StillSource,
     sink: Sink,
     seconds: float,

@@ -106,21 +106,21 @@ class ExactFaces:
 
 
 class StillSource:
-    """Gives one picture again and again, see :class:`edge.protocols.Source`.
+    """Gives the same pictures in turn, see :class:`edge.protocols.Source`.
 
     Parameters
     ----------
-    image
-        The picture.
+    images
+        One or several.
     fps
         A camera's pace; 0: a file's, as often as it is asked.
     """
 
-    def __init__(self, image: Image, fps: float = 0.0) -> None:
+    def __init__(self, *images: Image, fps: float = 0.0) -> None:
         self.live = fps > 0
         self.due_ns = 0
         self._step_ns = round(1e9 / fps) if self.live else 0
-        self._image = image
+        self._images = images
         self._sequence = 0
 
     def open(self) -> None:
@@ -129,12 +129,13 @@ class StillSource:
         self.due_ns = time.monotonic_ns() if self.live else 0
 
     def read(self) -> Frame:
-        """The picture again, captured now."""
+        """The next picture, captured now."""
         now_ns = time.monotonic_ns()
         if self.live:  # a reader that was late catches nothing up: a camera would not either
             self.due_ns = max(self.due_ns + self._step_ns, now_ns)
+        image = self._images[self._sequence % len(self._images)]
         self._sequence += 1
-        return Frame(self._image, CAMERA, self._sequence - 1, now_ns, now_ns, datetime.now(UTC))
+        return Frame(image, CAMERA, self._sequence - 1, now_ns, now_ns, datetime.now(UTC))
 
     def close(self) -> None:
         """Nothing to release."""

@@ -30,7 +30,7 @@ def loaded(tmp_path: Path) -> Loaded:
 def test_a_camera_keeps_its_pace_and_a_file_has_none() -> None:
     """The next frame of a camera is due one interval later; a file's at any time."""
     image, _ = crowd(1)
-    camera, file = StillSource(image, CAMERA_FPS), StillSource(image)
+    camera, file = StillSource(image, fps=CAMERA_FPS), StillSource(image)
     camera.open()
     due_ns = camera.due_ns
     assert due_ns <= time.monotonic_ns()
