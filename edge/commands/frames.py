@@ -10,10 +10,10 @@ from typing import Any
 from edge.commands.faces import ROUNDS, STAGES, Setting
 from edge.commands.measure import WARM_UP, Judged, Latency, rss_mb, run_fast, run_paced
 from edge.commands.targets import Loaded
-from edge.demo.summary import percentiles
 from edge.demo.local_broker import LocalBroker
 from edge.demo.progress import Update
 from edge.demo.strip import strip_frame
+from edge.demo.summary import percentiles
 from edge.tasks import SegmentationTask
 
 LINE_FPS = 60.0
