@@ -48,7 +48,7 @@ def test_the_table_says_what_matters() -> None:
 
 
 def test_a_drawn_frame_is_the_same_for_a_seed() -> None:
-    """It has the size of a line camera's frame; defects change what they lie on and nothing else."""
+    """It has the size of a line camera's frame; defects change what they lie on, and only that."""
     one, again = strip_frame(3, defects=True), strip_frame(3, defects=True)
     np.testing.assert_array_equal(one, again)
     assert one.shape == (HEIGHT, WIDTH, 3)
