@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="training needs the convert extra")
 
+import keras
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
@@ -43,8 +44,9 @@ PARAMETERS = {
 
 @pytest.fixture(autouse=True)
 def eager() -> Iterator[None]:
-    """Compiling a graph takes longer than the few steps these tests run."""
+    """Compiling a graph takes longer than the few steps these tests run; weights begin alike."""
     tf.config.run_functions_eagerly(True)
+    keras.utils.set_random_seed(7)
     yield
     tf.config.run_functions_eagerly(False)
 
@@ -129,13 +131,14 @@ def test_the_gate_closes_what_the_map_says() -> None:
     gate, local = model.get_layer("gate"), model.get_layer("local")
     image = np.random.default_rng(0).random((1, 64, 128, 1), np.float32)
     kernel, bias = gate.get_weights()
-    local.set_weights([local.get_weights()[0], np.full(2, 2.0, np.float32)])
+    local.set_weights([np.zeros_like(local.get_weights()[0]), np.full(2, 2.0, np.float32)])
     scores = {}
     for said in (-9.0, 0.0, 9.0):
         gate.set_weights([np.zeros_like(kernel), np.full_like(bias, said)])
         scores[said] = model(image, training=False).numpy()
     np.testing.assert_array_equal(scores[0.0], scores[9.0])
-    assert scores[-9.0].max() < 0.01 < scores[9.0].max()
+    assert scores[9.0] == pytest.approx(1 / (1 + np.exp(-2.0)))
+    assert scores[-9.0] == pytest.approx(1 / (1 + np.exp(7.0)), rel=1e-4)
 
 
 def test_dice_loss_of_known_tiles() -> None:
