@@ -67,7 +67,7 @@ def test_version() -> None:
         (("run", "--config", "/nope.toml"), 78, "/nope.toml"),
         (("config", "show", "--config", "/"), 78, "cannot be read"),
         (("eval", "face_msk", "--data", "/nope"), 2, "did you mean face_mask?"),
-        (("eval", "steel_defect", "--data", "/nope"), 2, "stations: face_mask"),
+        (("eval", "door", "--data", "/nope"), 2, "stations: face_mask, steel_defect"),
         (("eval", "face_mask", "--data", "/x", "--only", "/nope"), 2, "--only /nope"),
         (("bench", "/"), 78, "manifest.json"),
         (("bench", "face_mask", "--faces", "0"), 2, "numbers from 1 to"),
