@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import threading
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -13,12 +15,15 @@ import numpy as np
 import pytest
 
 from converter.tflite import read_operators
+from edge import app
+from edge.config import build
 from edge.contract.bundle import Bundle, load_bundle
 from edge.engines import open_engine
 from edge.evaluation import evaluate
 from edge.records import Segmentation
 from edge.tasks import SegmentationTask
 from edge.tasks.model import Stopwatch
+from tests.fakes import FakeSink
 from tests.helpers.command import convert
 from tests.helpers.data import data_dir
 
@@ -48,7 +53,7 @@ masks = "class_masks"
 [decode]
 kind = "segmentation"
 threshold = 0.5
-min_area = 0
+min_area = 200
 [representative]
 sources = ["strips"]
 count = 16
@@ -173,3 +178,38 @@ def test_only_the_named_layers_are_in_float(bundle: Bundle, place: Path) -> None
     operators = read_operators(bundle.read_variant("int8"))
     integer = [operator for operator in operators if "FLOAT32" not in operator.types]
     assert len(integer) >= 25
+
+
+@pytest.mark.parametrize("variant", ["float32", "int8"])
+def test_it_runs_as_a_station(place: Path, variant: str, tmp_path: Path) -> None:
+    """On the real frames, defect, clean and defect again, the station raises alerts for classes 3
+    and 4 in the frames with defects, ends them in the clean one, and for no other class.
+    """
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number, name in enumerate((DEFECT, CLEAN, DEFECT)):
+        shutil.copy(place / "data" / "severstal" / name, frames / f"{number}.jpg")
+    config = build(
+        {
+            "station": {
+                "node": "line-1",
+                "task": "steel_defect",
+                "state_dir": str(tmp_path / "state"),
+                "models_dir": str(place),
+            },
+            "camera": [{"id": "strip", "source": str(frames)}],
+            "models": {"segmenter": "unet", "variant": variant},
+        },
+        origin="test",
+    )
+    sink = FakeSink()
+    app.build(config, sink=sink).run(lambda seconds: threading.Event().wait(seconds))
+    said = [json.loads(message.payload) for message in sink.rows()]
+    by_frame: dict[tuple[int, str], set[str]] = {}
+    for alert in said:
+        by_frame.setdefault((alert["frames"]["last"], alert["phase"]), set()).add(alert["label"])
+    assert by_frame[0, "new"] == by_frame[2, "new"] == {"defect_3", "defect_4"}
+    assert (1, "new") not in by_frame
+    opened, ended = ([one["id"] for one in said if one["phase"] == p] for p in ("new", "end"))
+    assert sorted(opened) == sorted(ended)
+    assert all(one["measure"][0]["name"] == "area" for one in said)
