@@ -163,7 +163,9 @@ class SegmenterTraining(_Training):
     quadrants: bool = False
     """Whether quarters of labelled pictures that hold no defect are clean surfaces too."""
     clean_share: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the places in strips that show a clean surface, drawn ones included."""
+    """Share of the places in strips that show a clean surface: of ``clean``, a quadrant, a picture
+    of the sources without a defect, or a drawn one.
+    """
     loss: Literal["bce", "bce_dice"] = "bce_dice"
     min_area: int = Field(default=200, ge=0)
     """As ``decode.min_area``: pixels of the input from which on a label counts as found."""
@@ -173,8 +175,6 @@ class SegmenterTraining(_Training):
     def _fits(self) -> SegmenterTraining:
         if self.width % self.tiles:
             raise ValueError(f"tiles: {self.width} pixels are not so many equal tiles")
-        if self.clean_share and not (self.clean or self.quadrants):
-            raise ValueError("clean_share: needs clean or quadrants, where clean surfaces are")
         return self
 
 

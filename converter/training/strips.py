@@ -16,6 +16,9 @@ from converter.training.surfaces import Grey, Surface, Surfaces
 DRAWN_SHARE = 0.15
 """Of the clean places, those that show a drawn surface."""
 
+DRAWN_SIDE = 200
+"""Pixels of a drawn tile."""
+
 ALIKE_SHARE = 0.25
 """Of the strips with clean surfaces, those that show one of them from end to end: real strips have
 no seams."""
@@ -110,7 +113,7 @@ def _strip(
     height, tiles = settings.height, settings.tiles
     width = settings.width // tiles
     if rng.random() < settings.clean_share * ALIKE_SHARE:
-        image = _clean(drawing, rng)
+        image = _clean(drawing, settings, rng)
         whole = np.asarray(_mirrored(image, 1, tiles), np.uint8)
         return _exposed(_resized(whole, height, settings.width), rng), np.zeros(
             (height, settings.width), np.uint8
@@ -135,44 +138,45 @@ def _place(
         one = group[rng.integers(len(group))]
         assert one.index is not None
         return one.image, one.index
-    image = _clean(drawing, rng)
+    image = _clean(drawing, settings, rng)
     return image, np.zeros(image.shape, np.uint8)
 
 
-def _clean(drawing: Drawing, rng: np.random.Generator) -> Grey:
+def _clean(drawing: Drawing, settings: SegmenterTraining, rng: np.random.Generator) -> Grey:
     """A clean surface: a quarter of a picture, one of a folder, or drawn."""
+    shape = (DRAWN_SIDE, DRAWN_SIDE) if settings.tiles > 1 else (settings.height, settings.width)
     if rng.random() < DRAWN_SHARE:
-        return drawn_surface(rng)
+        return drawn_surface(rng, shape)
     if drawing.quadrants and rng.random() < 0.5:
         image = drawing.quadrants[rng.integers(len(drawing.quadrants))].image
         return image if rng.random() < ENLARGED_SHARE else _mirrored(image, 2, 2)
     if not drawing.clean:
-        return drawn_surface(rng)
+        return drawn_surface(rng, shape)
     group = drawing.clean[rng.integers(len(drawing.clean))]
     return group[rng.integers(len(group))].image
 
 
-def drawn_surface(rng: np.random.Generator, side: int = 200) -> Grey:
-    """Rolled steel without a defect, (side, side): grain stretched along a direction, uneven light,
-    now and then the dark beside the strip.
+def drawn_surface(rng: np.random.Generator, shape: tuple[int, int]) -> Grey:
+    """Rolled steel without a defect, (rows, columns): grain stretched along a direction, uneven
+    light, now and then the dark beside the strip.
     """
-    grain = np.zeros((side, side), np.float32)
+    turned = rng.random() < 0.5
+    rows, columns = shape[::-1] if turned else shape
+    grain = np.zeros((rows, columns), np.float32)
     for weight in (1.0, 0.7):
         along, across = rng.uniform(0.6, 30), rng.uniform(0.4, 2.0)
-        noise = rng.normal(0, 1, (side, side)).astype(np.float32)
+        noise = rng.normal(0, 1, (rows, columns)).astype(np.float32)
         part = cv2.GaussianBlur(noise, (0, 0), sigmaX=across, sigmaY=along)
         grain += weight * part / max(float(part.std()), 1e-6)
     light = cv2.resize(
-        rng.normal(0, 1, (3, 3)).astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC
+        rng.normal(0, 1, (3, 3)).astype(np.float32), (columns, rows), interpolation=cv2.INTER_CUBIC
     )
     surface = rng.uniform(40, 190) + grain * rng.uniform(0.5, 9) + light * rng.uniform(0, 18)
     if rng.random() < 0.15:
-        edge = int(rng.integers(5, side // 2))
+        edge = int(rng.integers(5, columns // 2))
         surface[:, :edge] = rng.uniform(0, 12) + np.abs(grain[:, :edge])
         surface = cv2.GaussianBlur(surface, (0, 0), rng.uniform(0.5, 2))
-    if rng.random() < 0.5:
-        surface = surface.T
-    return np.clip(surface, 0, 255).astype(np.uint8)
+    return np.clip(surface.T if turned else surface, 0, 255).astype(np.uint8)
 
 
 def _flipped(image: Grey, index: Grey, rng: np.random.Generator) -> tuple[Grey, Grey]:

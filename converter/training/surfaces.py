@@ -83,7 +83,13 @@ def load_surfaces(settings: SegmenterTraining, data: Path) -> tuple[Surfaces, Su
             )
         strata = {path: stratum(one) for path, one in pictures.items()}
         for (labelled, _), paths in zip(sides, _sides(settings, strata), strict=True):
-            labelled += [_surface(pictures[path], settings.labels) for path in paths]
+            labelled += [_surface(pictures[path], settings) for path in paths]
+    for (labelled, _), what in zip(sides, ("learn from", "judge on"), strict=True):
+        if not labelled:
+            raise DataError(
+                f"{data}: no labelled picture to {what}",
+                hint="too few pictures for training.picture_fraction and fold",
+            )
     for folder in settings.clean:
         strata = dict.fromkeys(pictures_in(picture_folder(data / folder)), "clean")
         if not strata:
@@ -126,15 +132,19 @@ def _sides(
     return split.train, split.validation
 
 
-def _surface(picture: LabelledPicture, labels: Sequence[str]) -> Surface:
+def _surface(picture: LabelledPicture, settings: SegmenterTraining) -> Surface:
     image = _grey(picture.path)
-    if picture.masks is None:
-        return Surface(image)
-    masks = picture.masks.read(labels, *image.shape)
     index = np.zeros(image.shape, np.uint8)
-    for k, mask in enumerate(masks):
-        index |= mask.astype(np.uint8) << k
-    return Surface(image, index)
+    if picture.masks is not None:
+        for k, mask in enumerate(picture.masks.read(settings.labels, *image.shape)):
+            index |= mask.astype(np.uint8) << k
+    if settings.tiles > 1:
+        return Surface(image, index)
+    # Thousands of frames fit into memory at the size that the network sees them in.
+    size = (settings.width, settings.height)
+    smaller = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR_EXACT)
+    bits = cv2.resize(index, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return Surface(np.asarray(smaller, np.uint8), np.asarray(bits, np.uint8))
 
 
 def _grey(path: Path) -> Grey:

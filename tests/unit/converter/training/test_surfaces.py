@@ -85,6 +85,8 @@ def test_data_that_is_not_there_is_named(tmp_path: Path) -> None:
         load_surfaces(_settings(), tmp_path)
     _write(tmp_path / "tiles", 8)
     (tmp_path / "clean").mkdir()
+    with pytest.raises(DataError, match="no labelled picture to judge on"):
+        load_surfaces(_settings(picture_fraction=0.01), tmp_path)
     with pytest.raises(DataError, match="clean: holds no pictures"):
         load_surfaces(_settings(clean=("clean",), clean_share=0.1), tmp_path)
 
@@ -158,7 +160,7 @@ def test_labels_are_drawn_alike() -> None:
 @settings(max_examples=20, deadline=None)
 def test_a_drawn_surface_is_a_picture(seed: int) -> None:
     """It has the asked size and more than one grey."""
-    surface = drawn_surface(np.random.default_rng(seed), 60)
-    assert surface.shape == (60, 60)
+    surface = drawn_surface(np.random.default_rng(seed), (40, 90))
+    assert surface.shape == (40, 90)
     assert surface.dtype == np.uint8
     assert surface.std() > 0
