@@ -35,9 +35,10 @@ def test_shipped_recipes_are_right(path: Path) -> None:
     assert recipe.gate.budget <= 0.01
 
 
-def test_two_models_are_shipped() -> None:
-    """The two models of the face_mask station have recipes."""
-    assert [path.parent.name for path in SHIPPED] == ["face_detector", "mask_classifier"]
+def test_every_shipped_model_has_a_recipe() -> None:
+    """Those of the stations, and the one for data that only its users have."""
+    names = [path.parent.name for path in SHIPPED]
+    assert names == ["face_detector", "mask_classifier", "severstal", "steel_defect"]
 
 
 def test_all_mistakes_at_once(tmp_path: Path) -> None:

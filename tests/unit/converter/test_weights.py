@@ -12,7 +12,7 @@ from edge.contract.manifest import load_manifest
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("name", ["face_detector", "mask_classifier"])
+@pytest.mark.parametrize("name", ["face_detector", "mask_classifier", "steel_defect"])
 def test_bundles_are_made_from_the_weights_beside(name: str) -> None:
     """provenance.keras_sha256 is the hash of the weights, and so for the recipe."""
     provenance = load_manifest(ROOT / "models" / name / "manifest.json").provenance
