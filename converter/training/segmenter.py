@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from converter.training.blocks import for_training
 from converter.training.loop import Average, Batch, optimizer, prepare, run
+from converter.training.plots import ROWS, draw_overlays, plot_curve
 from converter.training.segmenters import build_segmenter
 from converter.training.settings import SegmenterTraining
 from converter.training.strips import Drawing, draw_batch, lay, to_input, to_masks
@@ -39,8 +40,8 @@ def train(
     progress: Callable[[str], None] = print,
 ) -> Path:
     """Train until the minutes are over, or until ``patience`` epochs lowered the loss on the
-    held-back side no more; write ``model.keras``, ``metrics.json``, ``curve.jsonl`` and
-    ``state.npz`` to ``out``.
+    held-back side no more; write ``model.keras``, ``metrics.json``, ``curve.jsonl``, ``state.npz``
+    and, to look at, ``curve.png`` and ``overlays.png`` to ``out``.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def train(
         settings.network, settings.height, settings.width, len(settings.labels), 1
     )
     judge = SegmenterJudge(settings, shipped, held_back, counts)
-    return run(
+    file = run(
         settings,
         SegmenterLearner(settings),
         lambda rng: draw_batch(drawing, settings, rng),
@@ -88,6 +89,10 @@ def train(
         resume=resume,
         progress=progress,
     )
+    plot_curve(out / "curve.jsonl", out / "curve.png")
+    shipped.set_weights(keras.saving.load_model(file).get_weights())
+    judge.draw(out / "overlays.png")
+    return file
 
 
 def _counts(side: Surfaces, settings: SegmenterTraining) -> dict[str, int]:
@@ -127,39 +132,55 @@ class SegmenterJudge:
     ) -> tuple[float, dict[str, Any], dict[str, Any]]:
         """Quality, figures for the curve, content of ``metrics.json``."""
         self._shipped.set_weights(weights)
-        count, images, index = self._labelled
-        scores = self._scores(images)
-        truth = to_masks(index, len(self._settings.labels))
-        figures: dict[str, Any] = {"val_loss": round(cross_entropy(truth, scores), 4)}
-        figures |= figures_of(
-            self._tiles(truth, count) > 0, self._reported(scores, count), self._settings
-        )
+        areas, loss = self._judged(*self._labelled)
+        figures: dict[str, Any] = {"val_loss": round(loss, 4)}
+        figures |= figures_of(areas, self._settings)
         figures["false_alarms"] = {
-            name: self._flagged(strips, clean) for name, (clean, strips, _) in self._clean.items()
+            name: round(float((self._judged(*laid)[0][:, 1] > 0).any(axis=1).mean()), 4)
+            for name, laid in self._clean.items()
         }
         flagged = list(figures["false_alarms"].values())
         quality = figures["dice"]["mean"] - (float(np.mean(flagged)) if flagged else 0.0)
         return quality, figures, self._counts | {"shipped": figures}
 
+    def _judged(
+        self, count: int, images: NDArray[np.uint8], index: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int64], float]:
+        """True, reported and common pixels of each tile, [count, 3, labels], and the mean loss.
+
+        Strip by strip: the scores of thousands of frames would not fit into memory.
+        """
+        areas, losses = [], []
+        for image, bits in zip(images, index, strict=True):
+            scores = self._scores(image[np.newaxis])
+            truth = to_masks(bits[np.newaxis], len(self._settings.labels))
+            losses.append(cross_entropy(truth, scores))
+            true, found = self._tiles(truth) > 0, self._reported(scores)
+            parts = [part.sum(axis=(1, 2)) for part in (true, found, true & found)]
+            areas.append(np.stack(parts, axis=1))
+        return np.concatenate(areas)[:count], float(np.mean(losses))
+
+    def draw(self, out: Path) -> None:
+        """Held-back strips with truth and prediction, as a PNG; the network as it is now."""
+        _, images, index = self._labelled
+        spread = np.linspace(0, len(images) - 1, min(len(images), ROWS)).astype(int)
+        truth = to_masks(index[spread], len(self._settings.labels)) > 0
+        draw_overlays(images[spread], truth, self._scores(images[spread]) >= THRESHOLD, out)
+
     def _scores(self, strips: NDArray[np.uint8]) -> NDArray[np.float32]:
         parts = [self._infer(tf.constant(to_input(strip[np.newaxis]))).numpy() for strip in strips]
         return np.concatenate(parts)
 
-    def _flagged(self, strips: NDArray[np.uint8], count: int) -> float:
-        """Share of the tiles in which anything is reported."""
-        reported = self._reported(self._scores(strips), count)
-        return round(float(reported.any(axis=(1, 2, 3)).mean()), 4)
-
-    def _tiles(self, maps: NDArray[Any], count: int) -> NDArray[Any]:
-        """[strips, height, width, labels] → [count, height, width / tiles, labels]."""
+    def _tiles(self, maps: NDArray[Any]) -> NDArray[Any]:
+        """[strips, height, width, labels] → [strips · tiles, height, width / tiles, labels]."""
         settings = self._settings
         strips, height, width, labels = maps.shape
         tiles = maps.reshape(strips, height, settings.tiles, width // settings.tiles, labels)
-        return tiles.swapaxes(1, 2).reshape(-1, height, width // settings.tiles, labels)[:count]
+        return tiles.swapaxes(1, 2).reshape(-1, height, width // settings.tiles, labels)
 
-    def _reported(self, scores: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
+    def _reported(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Marked pixels of the tiles, those of labels that cover too little taken away."""
-        marked = self._tiles(scores, count) >= THRESHOLD
+        marked = self._tiles(scores) >= THRESHOLD
         covered = marked.sum(axis=(1, 2), keepdims=True) >= self._settings.min_area
         return np.asarray(marked & covered, np.bool_)
 
@@ -170,15 +191,13 @@ def cross_entropy(truth: NDArray[np.float32], scores: NDArray[np.float32]) -> fl
     return float(-np.log(sure).mean())
 
 
-def figures_of(
-    truth: NDArray[np.bool_], found: NDArray[np.bool_], settings: SegmenterTraining
-) -> dict[str, Any]:
-    """Dice and verdicts of tiles [n, rows, columns, labels] by label.
+def figures_of(areas: NDArray[np.int64], settings: SegmenterTraining) -> dict[str, Any]:
+    """Dice and verdicts by label, from the true, reported and common pixels of each tile, [n, 3,
+    labels].
 
     A verdict is [TN, FP, FN, TP]: a label is there when it covers ``min_area`` pixels.
     """
-    areas = [part.sum(axis=(1, 2)) for part in (truth, found, truth & found)]
-    true_px, found_px, both_px = (area.astype(np.float64) for area in areas)
+    true_px, found_px, both_px = areas.astype(np.float64).swapaxes(0, 1)
     dice: dict[str, float] = {}
     verdict: dict[str, Any] = {}
     for k, label in enumerate(settings.labels):

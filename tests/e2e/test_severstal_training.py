@@ -72,3 +72,7 @@ def test_the_recipe_trains_on_the_competitions_folder(tmp_path: Path, joined: bo
     assert set(metrics["shipped"]["verdict"]) == set(LABELS)
     assert (tmp_path / "out" / "model.keras").stat().st_size > 1_000_000
     assert (tmp_path / "out" / "curve.jsonl").read_text().count("\n") >= 1
+    overlays = cv2.imread(str(tmp_path / "out" / "overlays.png"))
+    assert overlays is not None
+    assert overlays.shape == (2 * 128 * counts[1]["pictures"], 800, 3)
+    assert cv2.imread(str(tmp_path / "out" / "curve.png")) is not None

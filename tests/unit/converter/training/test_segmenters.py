@@ -169,13 +169,10 @@ def test_cross_entropy_is_the_mean_over_everything() -> None:
 
 def test_figures_of_known_tiles() -> None:
     """Dice over the tiles that hold a label; verdicts as TN, FP, FN, TP; silence as missed."""
-    truth = np.zeros((4, 4, 4, 2), np.bool_)
-    found = truth.copy()
-    truth[0, :2, :, 0] = True
-    found[0, 1:3, :, 0] = True  # half of it
-    truth[1, :, :, 0] = True  # missed
-    found[2, :2, :, 1] = True  # where there is nothing
-    figures = figures_of(truth, found, _settings())
+    half, missed, invented, nothing = (8, 8, 4), (16, 0, 0), (0, 8, 0), (0, 0, 0)
+    bright, dark = (half, missed, nothing, nothing), (nothing, nothing, invented, nothing)
+    areas = np.stack([np.array(bright), np.array(dark)], axis=2)
+    figures = figures_of(areas, _settings())
     assert figures["dice"] == {"bright": 0.25, "mean": 0.25}
     assert figures["verdict"] == {
         "bright": {"counts": [2, 0, 1, 1], "accuracy": 0.75},
