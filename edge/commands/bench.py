@@ -146,13 +146,8 @@ def _station(args: argparse.Namespace, out: TextIO) -> dict[str, Any]:
         update = stack.enter_context(progress("bench"))
         setting = Setting(bundles, variants, args.workers, threads, args.seconds, folder)
         if lines:
-            frame, memory = measure_frames(setting, broker, update)
-            return {
-                "bundles": chosen,
-                "broker": _broker_report(broker),
-                "frame": frame,
-                "rss_mb": round(memory, 1),
-            }
+            measured = measure_frames(setting, broker, update)
+            return {"bundles": chosen, "broker": _broker_report(broker), **measured}
         crowds, memory = run_turns(args.faces, setting, broker, reference, update)
     most = max(crowds, key=lambda crowd: crowd.count)
     found = {

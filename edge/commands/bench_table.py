@@ -40,6 +40,8 @@ def frame_table(report: Report) -> str:
     lines = [
         f"{report['machine']['cpu']}, {report['machine']['cpus']} CPUs",
         f"drawn frames of 1600×256: {frame['fps']:.1f} frames/s; medians in ms: {stages}",
+        f"bare interpreters {report['bare_fps']:.1f} frames/s, "
+        f"efficiency {report['efficiency']:.3f}",
         f"behind a camera's 60 frames/s, an alert with each; broker: {broker['name']} "
         f"{broker['version']}, {broker['where']}",
         f"capture → alert p50, p95, p99: {_milliseconds(frame['latency_ms'])}",

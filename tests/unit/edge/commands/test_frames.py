@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edge.commands.bare import Bare
 from edge.commands.bench_table import frame_table
 from edge.commands.frames import frame_report
 from edge.commands.measure import WARM_UP, Judged, Latency
@@ -24,7 +25,10 @@ def test_figures_of_a_station_that_judges_frames() -> None:
     """The rate is the median of the turns, stages and latencies are over all turns together."""
     fast = [_judged(50.0, 4.0), _judged(100.0, 6.0), _judged(80.0, 5.0)]
     paced = [Latency([10.0, 20.0], [11.0, 22.0]), Latency([30.0], [33.0])]
-    frame = frame_report(fast, paced)
+    bare = [Bare(100.0, [10.0]), Bare(200.0, [5.0]), Bare(100.0, [10.0])]
+    report = frame_report(fast, paced, bare)
+    assert (report["bare_fps"], report["efficiency"]) == (100.0, 0.5)
+    frame = report["frame"]
     assert frame["fps"] == pytest.approx(80.0)
     assert frame["stages"]["preprocess"] == {"p50": 1.0, "p95": 1.0, "p99": 1.0}
     assert frame["stages"]["infer"]["p50"] == 5.0
@@ -37,11 +41,11 @@ def test_the_table_says_what_matters() -> None:
     report = {
         "machine": {"cpu": "a CPU", "cpus": 2},
         "broker": {"name": "mosquitto", "version": "2", "where": "here"},
-        "frame": frame_report([_judged(80.0, 5.0)], [Latency([10.0], [12.0])]),
         "rss_mb": 90.4,
-    }
+    } | frame_report([_judged(80.0, 5.0)], [Latency([10.0], [12.0])], [Bare(160.0, [6.0])])
     text = frame_table(report)
     assert "80.0 frames/s" in text
+    assert "bare interpreters 160.0 frames/s, efficiency 0.500" in text
     assert "preprocess 1.00, infer 5.00, postprocess 2.00, total 8.00" in text
     assert "capture → alert p50, p95, p99: 10.0, 10.0, 10.0 ms" in text
     assert text.endswith("90 MiB\n")
