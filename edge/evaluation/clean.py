@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 from edge.errors import DataError
 from edge.evaluation.picture import picture_folder, pictures_in, read_picture
-from edge.records import Floats, Image
-from edge.tasks.model import Stopwatch
+from edge.evaluation.rows import TileRows
+from edge.records import Floats
 from edge.tasks.segmentation import SegmentationTask, marks
-from edge.tasks.tiles import is_tile
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,32 +30,20 @@ def false_alarms(data: Path, segmenter: SegmentationTask) -> float:
     paths = sorted(pictures_in(picture_folder(data)))
     if not paths:
         raise DataError(f"{data}: holds no pictures", hint="name a folder with clean surfaces")
-    flagged = judged = 0
-    row: list[Image] = []
-    tiles = segmenter.decode.tiles
-
-    def judge_row() -> int:
-        waiting, row[:] = list(row), []
-        return _flagged(segmenter.tile_scores(waiting, Stopwatch()), segmenter) if waiting else 0
-
+    rows: TileRows[Path] = TileRows(segmenter)
+    judged = []
     for path in paths:
         image = read_picture(path)
         if image is None:
             _LOG.warning("%s: left out: not a readable picture", path)
-            continue
-        judged += 1
-        if not is_tile(image, segmenter.decode, segmenter.manifest.input):
-            flagged += _flagged([segmenter.scores(image, Stopwatch())], segmenter)
-            continue
-        row.append(image)
-        if len(row) == tiles:
-            flagged += judge_row()
-    flagged += judge_row()
+        else:
+            judged += [_flagged(scores, segmenter) for _, _, scores, _ in rows.add(path, image)]
+    judged += [_flagged(scores, segmenter) for _, _, scores, _ in rows.finish()]
     if not judged:
         raise DataError(f"{data}: none of its {len(paths)} pictures can be read")
-    return flagged / judged
+    return sum(judged) / len(judged)
 
 
-def _flagged(scores: Sequence[Floats], segmenter: SegmentationTask) -> int:
-    """How many of the pictures, by their scores (H, W, labels), hold anything."""
-    return sum(bool(marks(one, segmenter.decode.threshold).any()) for one in scores)
+def _flagged(scores: Floats, segmenter: SegmentationTask) -> bool:
+    """Whether a picture, by its scores (H, W, labels), holds anything."""
+    return bool(marks(scores, segmenter.decode.threshold).any())

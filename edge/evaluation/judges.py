@@ -19,13 +19,13 @@ from edge.evaluation.classification import (
 from edge.evaluation.decision import Decision
 from edge.evaluation.detection import Matched, detection_figures, match
 from edge.evaluation.picture import LabelledPicture
+from edge.evaluation.rows import TileRows
 from edge.evaluation.segmentation import Overlap, overlaps, segmentation_figures
 from edge.records import Classification, Floats, Image
 from edge.tasks.classification import ClassificationTask
 from edge.tasks.detection import DetectionTask
 from edge.tasks.model import Stopwatch
 from edge.tasks.segmentation import SegmentationTask, least_pixels
-from edge.tasks.tiles import is_tile
 
 FLOOR = 0.05
 """Detections below the manifest's threshold, down to this score, count in ``ap`` and in
@@ -197,7 +197,7 @@ class MaskJudge:
         self._segmenter = segmenter
         self._decided = decided
         self._pictures: list[list[Overlap]] = []
-        self._row: list[tuple[LabelledPicture, Image]] = []
+        self._rows: TileRows[LabelledPicture] = TileRows(segmenter)
         self.labels = segmenter.manifest.labels
 
     def check(self, data: Path, pictures: Sequence[LabelledPicture]) -> None:
@@ -210,22 +210,8 @@ class MaskJudge:
 
     def judge(self, picture: LabelledPicture, image: Image) -> None:
         """Segment, and hold each label's scores against its mask; tiles wait for their row."""
-        tile = is_tile(image, self._segmenter.decode, self._segmenter.manifest.input)
-        if not tile or len(self._row) == self._segmenter.decode.tiles:
-            self._judge_row()
-        if tile:
-            self._row.append((picture, image))
-        else:
-            self._hold(picture, image, self._segmenter.scores(image, Stopwatch()), 1)
-
-    def _judge_row(self) -> None:
-        """Judge the tiles that wait, side by side in one input."""
-        row, self._row = self._row, []
-        if not row:
-            return
-        scores = self._segmenter.tile_scores([image for _, image in row], Stopwatch())
-        for (picture, image), found in zip(row, scores, strict=True):
-            self._hold(picture, image, found, self._segmenter.decode.tiles)
+        for held in self._rows.add(picture, image):
+            self._hold(*held)
 
     def _hold(self, picture: LabelledPicture, image: Image, scores: Floats, tiles: int) -> None:
         """Hold the scores of a picture, one of ``tiles`` in its input, against its truth."""
@@ -233,12 +219,8 @@ class MaskJudge:
             raise DataError(f"{picture.path}: has no masks")
         height, width = image.shape[:2]
         truth = picture.masks.read(self.labels, height, width)
-        decode, spec = self._segmenter.decode, self._segmenter.manifest.input
-        if tiles > 1:
-            across, down = Transform.whole(height, width, spec.height, spec.width // tiles).scale
-            least_px = decode.min_area * decode.stride**2 / (across * down)
-        else:
-            least_px = least_pixels(height, width, self._segmenter.manifest)
+        decode = self._segmenter.decode
+        least_px = least_pixels(height, width, self._segmenter.manifest, tiles)
         found = overlaps(truth, scores, decode.threshold, least_px)
         self._pictures.append(found)
         words = {True: "present", False: "absent"}
@@ -248,5 +230,6 @@ class MaskJudge:
 
     def figures(self, data: Path) -> dict[str, Any]:
         """``dice``, ``verdict`` and ``images``."""
-        self._judge_row()
+        for held in self._rows.finish():
+            self._hold(*held)
         return segmentation_figures(self._pictures, self.labels)

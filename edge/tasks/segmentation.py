@@ -174,8 +174,7 @@ def _maps(outputs: Outputs, manifest: Manifest, variant: str, index: int) -> Flo
 
 
 def _placed(scores: Floats, decode: SegmentationDecode, transform: Transform) -> Floats:
-    """A map's scores on the image it came from; labels that cover too little get 0."""
-    scores = scores.copy()
+    """A map's scores on the image it came from; labels that cover too little get 0, in the map."""
     marked = marks(scores, decode.threshold)
     covered = np.count_nonzero(_on_picture(marked, transform, decode.stride), axis=(0, 1))
     scores[marked & (covered < decode.min_area)] = 0.0
@@ -189,10 +188,16 @@ def marks(scores: Floats, threshold: float) -> npt.NDArray[np.bool_]:
     return marked
 
 
-def least_pixels(height: int, width: int, manifest: Manifest) -> float:
-    """Pixels of an image of this size that as many cells cover as ``min_area`` asks for."""
-    decode = segmentation_decode(manifest)
-    across, down = Transform.fit(height, width, manifest.input).scale
+def least_pixels(height: int, width: int, manifest: Manifest, tiles: int = 1) -> float:
+    """Pixels of an image of this size, one of ``tiles`` in its input, that as many cells cover as
+    ``min_area`` asks for.
+    """
+    decode, spec = segmentation_decode(manifest), manifest.input
+    if tiles > 1:
+        transform = Transform.whole(height, width, spec.height, spec.width // tiles)
+    else:
+        transform = Transform.fit(height, width, spec)
+    across, down = transform.scale
     return decode.min_area * decode.stride**2 / (across * down)
 
 
