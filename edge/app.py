@@ -237,7 +237,10 @@ def _tracker(config: Config) -> IouTracker:
 
 
 def _rule(config: Config, ids: AlertIds) -> RateLimited:
-    kinds = {"face_mask": MaskRule, "steel_defect": DefectRule}
+    kinds: dict[str, type[MaskRule] | type[DefectRule]] = {
+        "face_mask": MaskRule,
+        "steel_defect": DefectRule,
+    }
     rule = kinds[config.station.task](
         ids.next,
         raise_at=config.rule.raise_at,

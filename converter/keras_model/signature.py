@@ -87,7 +87,7 @@ def _layers(graph: Any) -> list[LayerFacts]:
         if kernel is None:
             continue
         given, made = _shape(op.inputs[-1].shape), _shape(op.outputs[0].shape)
-        weights = math.prod(_shape(kernel.shape))  # type: ignore[arg-type]
+        weights = math.prod(_shape(kernel.shape))  # type: ignore[arg-type]  # a constant has no open axis
         # A transposed convolution applies its kernel to every input pixel, others to output ones.
         shape = given if op.type == "Conv2DBackpropInput" else made
         sizes = shape[1:-1]

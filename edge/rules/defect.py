@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge.records import Measure, Observation, Region, Segmentation
-from edge.rules.threshold import Judged, NewId, ThresholdRule
+from edge.rules.threshold import Judged, ThresholdRule
 
 
 class DefectRule(ThresholdRule):
@@ -13,37 +13,9 @@ class DefectRule(ThresholdRule):
 
     On a strip that runs past, each frame shows other steel: so one hit is enough, and an alert ends
     with the first frame in which the region is not seen any more.
-
-    Parameters
-    ----------
-    new_id, raise_at, clear_at, hits, of, holdoff_s
-        As in :class:`ThresholdRule`.
-
-    Raises
-    ------
-    ConfigError
-        A parameter is out of its range.
     """
 
-    def __init__(
-        self,
-        new_id: NewId,
-        *,
-        raise_at: float = 0.6,
-        clear_at: float = 0.4,
-        hits: int = 1,
-        of: int = 1,
-        holdoff_s: float = 0.0,
-    ) -> None:
-        super().__init__(
-            new_id,
-            raise_at=raise_at,
-            clear_at=clear_at,
-            hits=hits,
-            of=of,
-            holdoff_s=holdoff_s,
-            task="steel_defect",
-        )
+    task = "steel_defect"
 
     def _read(self, observation: Observation) -> Sequence[Judged]:
         result = observation.result

@@ -24,6 +24,8 @@ class MaskRule(ThresholdRule):
         A parameter is out of its range.
     """
 
+    task = "face_mask"
+
     def __init__(
         self,
         new_id: NewId,
@@ -42,7 +44,6 @@ class MaskRule(ThresholdRule):
             hits=hits,
             of=of,
             holdoff_s=holdoff_s,
-            task="face_mask",
         )
         self._label = label
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import ClassVar
 
 from edge.errors import ConfigError
 from edge.records import (
@@ -107,8 +108,13 @@ class ThresholdRule(abc.ABC):
         Frames, ``1 <= hits <= of``.
     holdoff_s
         Seconds of frame time.
-    task, severity
-        What the alerts say of themselves.
+    severity
+        Of the alerts.
+
+    Attributes
+    ----------
+    task
+        What the alerts say that they come from; each rule has its own.
 
     Raises
     ------
@@ -116,16 +122,17 @@ class ThresholdRule(abc.ABC):
         A parameter is out of its range.
     """
 
+    task: ClassVar[str]
+
     def __init__(
         self,
         new_id: NewId,
         *,
         raise_at: float = 0.6,
         clear_at: float = 0.4,
-        hits: int,
-        of: int,
-        holdoff_s: float,
-        task: str,
+        hits: int = 1,
+        of: int = 1,
+        holdoff_s: float = 0.0,
         severity: Severity = "warning",
     ) -> None:
         if not 0 <= clear_at <= raise_at <= 1:
@@ -138,7 +145,7 @@ class ThresholdRule(abc.ABC):
         self._raise_at, self._clear_at = raise_at, clear_at
         self._hits, self._of = hits, of
         self._holdoff_ns = round(holdoff_s * 1e9)
-        self._task, self._severity = task, severity
+        self._severity = severity
         self._subjects: dict[int, _Subject] = {}
         self._open: dict[int, Alert] = {}
         self._places: list[_Place] = []
@@ -248,7 +255,7 @@ class ThresholdRule(abc.ABC):
                 id=self._new_id(),
                 rev=1,
                 phase="new",
-                task=self._task,
+                task=self.task,
                 severity=self._severity,
                 label=subject.judged.label,
                 score=subject.peak,
