@@ -17,6 +17,7 @@
     │   ├── DriverAbsent                                    69
     │   ├── SourceUnavailable        ConnectionError         1
     │   └── FrameCorrupt             ValueError              1
+    ├── LineUnavailable              ConnectionError         1
     ├── DataError                    ValueError             78
     ├── EngineError                  RuntimeError            1
     │   └── RuntimeAbsent            ImportError            69
@@ -57,6 +58,7 @@ __all__ = [
     "GoldenMismatch",
     "HashMismatch",
     "LineSightError",
+    "LineUnavailable",
     "ManifestError",
     "MessageRefused",
     "ModelError",
@@ -118,6 +120,10 @@ class SourceUnavailable(SourceError, ConnectionError):
 
 class FrameCorrupt(SourceError, ValueError):
     """One frame could not be decoded; the next one may be fine."""
+
+
+class LineUnavailable(LineSightError, ConnectionError):
+    """An encoder or a digital line of the factory line does not answer; it may do so later."""
 
 
 class DataError(LineSightError, ValueError):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from edge.records import (
     Alert,
     EncodedFrame,
+    EncoderSample,
     Frame,
     Message,
     ModelRef,
@@ -255,3 +256,63 @@ class Sink(Protocol):
 
         Takes at most ``timeout_s``; never raises; harmless when called twice.
         """
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Counts how far the strip has run. Used by one thread."""
+
+    def open(self) -> None:
+        """Acquire the counter. May be called again after ``close``.
+
+        Raises
+        ------
+        LineUnavailable
+            It is not there or gives nothing; trying again later can help.
+        """
+
+    def read(self) -> EncoderSample:
+        """The counter now; returns at once.
+
+        Raises
+        ------
+        LineUnavailable
+            It has gone: close, wait, open.
+        """
+
+    def close(self) -> None:
+        """Release everything. Harmless when not open; never raises."""
+
+
+@runtime_checkable
+class LineOutput(Protocol):
+    """One digital output. Used by one thread."""
+
+    def set(self, on: bool) -> None:
+        """Drive the output.
+
+        Raises
+        ------
+        LineUnavailable
+            It cannot be driven.
+        """
+
+    def close(self) -> None:
+        """Turn it off and release it. Harmless when called twice; never raises."""
+
+
+@runtime_checkable
+class LineInput(Protocol):
+    """One digital input. Used by one thread."""
+
+    def get(self) -> bool:
+        """Whether it is on now.
+
+        Raises
+        ------
+        LineUnavailable
+            It cannot be read.
+        """
+
+    def close(self) -> None:
+        """Release it. Harmless when called twice; never raises."""

@@ -7,6 +7,17 @@ Everything here is validated when it is built; arrays become read-only. Boxes ar
 from edge.records.alert import Alert, HeldBack, HitCount, Measure, Phase, Severity
 from edge.records.arrays import Floats, Image, Outputs
 from edge.records.frame import EncodedFrame, Frame, Header
+from edge.records.line import (
+    EncoderSample,
+    LineSample,
+    LotClosed,
+    LotEntry,
+    LotTotals,
+    Place,
+    SpeedSample,
+    Verdict,
+    VerdictName,
+)
 from edge.records.message import Command, Message, RefusalCode, ReplyCode, Way
 from edge.records.observation import ModelRef, Observation, Timings, Track
 from edge.records.results import (
@@ -41,12 +52,17 @@ __all__ = [
     "Ellipse",
     "Ellipses",
     "EncodedFrame",
+    "EncoderSample",
     "Floats",
     "Frame",
     "Header",
     "HeldBack",
     "HitCount",
     "Image",
+    "LineSample",
+    "LotClosed",
+    "LotEntry",
+    "LotTotals",
     "Measure",
     "Message",
     "ModelRef",
@@ -56,6 +72,7 @@ __all__ = [
     "Outputs",
     "Percentiles",
     "Phase",
+    "Place",
     "Reason",
     "ReasonCode",
     "RefusalCode",
@@ -64,8 +81,11 @@ __all__ = [
     "Result",
     "Segmentation",
     "Severity",
+    "SpeedSample",
     "Status",
     "Timings",
     "Track",
+    "Verdict",
+    "VerdictName",
     "Way",
 ]
