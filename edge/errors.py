@@ -18,6 +18,7 @@
     │   ├── SourceUnavailable        ConnectionError         1
     │   └── FrameCorrupt             ValueError              1
     ├── LineUnavailable              ConnectionError         1
+    ├── LotAbsent                    LookupError             1
     ├── DataError                    ValueError             78
     ├── EngineError                  RuntimeError            1
     │   └── RuntimeAbsent            ImportError            69
@@ -59,6 +60,7 @@ __all__ = [
     "HashMismatch",
     "LineSightError",
     "LineUnavailable",
+    "LotAbsent",
     "ManifestError",
     "MessageRefused",
     "ModelError",
@@ -124,6 +126,10 @@ class FrameCorrupt(SourceError, ValueError):
 
 class LineUnavailable(LineSightError, ConnectionError):
     """An encoder or a digital line of the factory line does not answer; it may do so later."""
+
+
+class LotAbsent(LineSightError, LookupError):
+    """A lot was ended and none is open."""
 
 
 class DataError(LineSightError, ValueError):

@@ -12,9 +12,9 @@ from typing import Any
 
 from edge.errors import LineSightError
 from edge.messages import Topics
-from edge.records import Command, RefusalCode
+from edge.records import Command, LineSample, RefusalCode
 
-VERBS = frozenset({"ping", "info"})
+VERBS = frozenset({"ping", "info", "lot_start", "lot_end"})
 """The closed list of verbs that this version carries out."""
 
 ALWAYS_ON = frozenset({"ping", "info"})
@@ -24,6 +24,8 @@ MAX_BYTES = 64 << 10
 _MAX_DEPTH = 32
 _MAX_TXN = 128
 _TXNS_KEPT = 1024
+SAMPLES = 1024
+"""Samples of a line's movement that wait; then the oldest gives way: what matters is the newest."""
 
 
 class CommandRefused(LineSightError, ValueError):
@@ -122,7 +124,8 @@ def _no_constant(name: str) -> Any:
 
 
 class Inbox:
-    """A bounded queue of commands between the publish thread and the control step.
+    """A bounded queue of commands between the publish thread and the control step, and beside it
+    one of samples of a line's movement.
 
     Every method may be called by any thread; none waits.
 
@@ -136,6 +139,7 @@ class Inbox:
         self._capacity = capacity
         self._lock = threading.Lock()
         self._waiting: deque[Command] = deque()
+        self._samples: deque[LineSample] = deque(maxlen=SAMPLES)
         self._txns: dict[str, None] = {}
 
     def put(self, command: Command) -> None:
@@ -165,3 +169,15 @@ class Inbox:
         """The oldest command, None when there is none."""
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
+
+    def sample(self, sample: LineSample) -> None:
+        """Hand over a sample of the strip's movement."""
+        with self._lock:
+            self._samples.append(sample)
+
+    def samples(self) -> tuple[LineSample, ...]:
+        """What came since the last call, oldest first."""
+        with self._lock:
+            found = tuple(self._samples)
+            self._samples.clear()
+        return found

@@ -113,9 +113,7 @@ def _double(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return layers.UpSampling2D(2, interpolation="bilinear", name=name)(x)
 
 
-def _scores(
-    x: keras.KerasTensor, labels: int, name: str, *, kernel: int = 1
-) -> keras.KerasTensor:
+def _scores(x: keras.KerasTensor, labels: int, name: str, *, kernel: int = 1) -> keras.KerasTensor:
     prior = keras.initializers.Constant(logit(PRIOR))
     return layers.Conv2D(labels, kernel, padding="same", bias_initializer=prior, name=name)(x)
 

@@ -5,6 +5,7 @@
 
 from edge.config.credentials import read_password
 from edge.config.load import build, load, valid_tables
+from edge.config.line import EncoderSettings, GradeSettings, LineTable, SpeedSettings
 from edge.config.models import (
     Camera,
     Config,
@@ -15,6 +16,7 @@ from edge.config.models import (
     RuleSettings,
     Station,
     bundles_of,
+    line_camera,
     without_password,
 )
 from edge.sinks.mqtt_settings import is_local
@@ -22,15 +24,20 @@ from edge.sinks.mqtt_settings import is_local
 __all__ = [
     "Camera",
     "Config",
+    "EncoderSettings",
+    "GradeSettings",
     "Inference",
+    "LineTable",
     "Models",
     "Mqtt",
     "Outbox",
     "RuleSettings",
+    "SpeedSettings",
     "Station",
     "build",
     "bundles_of",
     "is_local",
+    "line_camera",
     "load",
     "read_password",
     "valid_tables",

@@ -16,17 +16,16 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
 )
 
+from edge.config.line import LineTable
+from edge.config.table import Identifier, Table
 from edge.inbox import VERBS
 from edge.sinks.mqtt_settings import is_local
 
-Identifier: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Root: TypeAlias = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$", max_length=128)
 ]
@@ -77,16 +76,12 @@ def _nameable(path: Path) -> Path:
 Folder: TypeAlias = Annotated[Path, AfterValidator(_nameable)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
 def _state_dir() -> Path:
     """What systemd's ``StateDirectory=`` gave us, or the same place by its usual name."""
     return Path(os.environ.get("STATE_DIRECTORY", "").split(":")[0] or STATE_DIR)
 
 
-class Station(_Table):
+class Station(Table):
     """``[station]``: who we are. ``models_dir`` is searched before the installed models."""
 
     node: Identifier
@@ -96,7 +91,7 @@ class Station(_Table):
     models_dir: Folder | None = None
 
 
-class Camera(_Table):
+class Camera(Table):
     """``[[camera]]``: one source of frames.
 
     ``width``, ``height`` (pixels) and ``fps`` are asked of the driver; without them it chooses.
@@ -111,7 +106,7 @@ class Camera(_Table):
     mailbox: Literal["latest", "every"] | None = None
 
 
-class Models(_Table):
+class Models(Table):
     """``[models]``: bundles by folder name; ``auto`` takes the variant that suits the device.
 
     A face_mask station has a detector and a classifier, a steel_defect station a segmenter.
@@ -123,7 +118,7 @@ class Models(_Table):
     variant: Literal["auto", "float32", "float16", "dynamic", "int8", "int16x8"] = "auto"
 
 
-class Inference(_Table):
+class Inference(Table):
     """``[inference]``: ``threads`` of each interpreter; live frames older than ``max_age_ms`` when
     their turn comes are not judged.
     """
@@ -133,7 +128,7 @@ class Inference(_Table):
     max_age_ms: Annotated[int, Field(ge=10, le=600_000)] = 1000
 
 
-class RuleSettings(_Table):
+class RuleSettings(Table):
     """``[rule]``: an alert is raised when ``hits`` of the last ``of`` judged frames score at or
     above ``raise_at``, and ends when ``hits`` of the last ``of`` score below ``clear_at``, or when
     the person is lost. After its end the same person raises no alert for ``holdoff_s`` seconds.
@@ -162,7 +157,7 @@ class RuleSettings(_Table):
         return value
 
 
-class Mqtt(_Table):
+class Mqtt(Table):
     """``[mqtt]``: the broker. TLS is used exactly when ``ca`` is set; ``insecure`` permits plain
     TCP to another host and never turns off a certificate check.
     """
@@ -229,7 +224,7 @@ class Mqtt(_Table):
         return self.ca is not None
 
 
-class Outbox(_Table):
+class Outbox(Table):
     """``[outbox]``: what waits on disk at most, and how many alerts a camera may send on average
     (``rate_per_s``) and at once (``burst``).
     """
@@ -240,7 +235,7 @@ class Outbox(_Table):
     burst: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class Config(_Table):
+class Config(Table):
     """A whole ``station.toml``, checked, with every default filled in."""
 
     station: Station
@@ -250,6 +245,7 @@ class Config(_Table):
     rule: RuleSettings
     mqtt: Mqtt
     outbox: Outbox
+    line: LineTable | None = None
 
     @field_validator("camera")
     @classmethod
@@ -259,6 +255,19 @@ class Config(_Table):
         if twice:
             raise ValueError(f"the id {twice[0]!r} stands at more than one camera")
         return cameras
+
+    @field_validator("line")
+    @classmethod
+    def _line_has_its_camera(
+        cls, line: LineTable | None, info: ValidationInfo
+    ) -> LineTable | None:
+        station, cameras = info.data.get("station"), info.data.get("camera")
+        if line is None or station is None or cameras is None:
+            return line
+        if station.task != "steel_defect":
+            raise ValueError(f"a {station.task} station has no line")
+        line_camera(line, cameras)
+        return line
 
     @property
     def bundles(self) -> tuple[str, ...]:
@@ -280,6 +289,28 @@ class Config(_Table):
         """
         text = json.dumps(self.effective(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def line_camera(line: LineTable, cameras: tuple[Camera, ...]) -> Camera:
+    """The camera over a line's strip.
+
+    Raises
+    ------
+    ValueError
+        There is none of that name, it is not clear which, or its size is not known.
+    """
+    ids = [camera.id for camera in cameras]
+    if line.camera is None and len(ids) > 1:
+        raise ValueError(f"camera: name one of {', '.join(ids)}")
+    name = line.camera or ids[0]
+    if name not in ids:
+        raise ValueError(f"camera: {name!r} is none of {', '.join(ids)}")
+    found = cameras[ids.index(name)]
+    if found.width is None or found.height is None:
+        raise ValueError(
+            f"camera {name!r} needs width and height: a scale holds for one size of the picture"
+        )
+    return found
 
 
 def bundles_of(task: str, models: Models) -> tuple[str, ...]:

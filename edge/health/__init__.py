@@ -3,6 +3,7 @@
 from edge.health.camera import CameraHealth
 from edge.health.health import Health
 from edge.health.heartbeat import Heartbeat
+from edge.health.line import LineHealth
 from edge.health.links import BrokerHealth, OutboxHealth
 from edge.health.machine import boot_id, clock_synced, rss_mb
 from edge.health.reservoir import Reservoir
@@ -12,6 +13,7 @@ __all__ = [
     "CameraHealth",
     "Health",
     "Heartbeat",
+    "LineHealth",
     "OutboxHealth",
     "Reservoir",
     "boot_id",

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from edge.health.camera import CameraHealth
+from edge.health.line import LineHealth
 from edge.health.links import BrokerHealth, OutboxHealth
 from edge.health.machine import clock_synced, rss_mb
 from edge.health.reservoir import Reservoir
@@ -39,6 +40,7 @@ class Health:
         self.cameras = {camera: CameraHealth(camera) for camera in cameras}
         self.broker = BrokerHealth()
         self.outbox = OutboxHealth(max_rows, max_bytes)
+        self.line = LineHealth()
         self.infer_ms = Reservoir()
         self._is_clock_synced = is_clock_synced
         self._clock = (0.0, False)
@@ -58,7 +60,7 @@ class Health:
     def reasons(self) -> tuple[Reason, ...]:
         """Everything that is not well now; cheap, resets nothing."""
         found = [reason for camera in self.cameras.values() for reason in camera.reasons()]
-        found += self.broker.reasons() + self.outbox.reasons()
+        found += self.broker.reasons() + self.outbox.reasons() + self.line.reasons()
         if not self.clock_synced:
             found.append(Reason("clock_unsynced", "no time source has set the clock since boot"))
         return tuple(found)
@@ -86,6 +88,7 @@ class Health:
             rss_mb=rss_mb(),
             infer_ms=_percentiles(self.infer_ms, anew=anew),
             puback_ms=_percentiles(self.broker.puback_ms, anew=anew),
+            line=self.line.status(),
         )
 
 

@@ -113,10 +113,10 @@ class OutboxHealth:
         with self._lock:
             self._failing = detail
 
-    def lose(self) -> None:
-        """A message gave way in memory to a newer one."""
+    def lose(self, count: int = 1) -> None:
+        """So many messages gave way in memory to newer ones."""
         with self._lock:
-            self._lost += 1
+            self._lost += count
             self._lose("disk_full", "the disk failed too long for memory: alerts were lost")
 
     @property

@@ -38,6 +38,11 @@ class Coverage:
         self._starts[first:last] = [start_mm]
         self._ends[first:last] = [end_mm]
 
+    def forget(self, before_mm: float) -> None:
+        """Let go of the stretches that end before a place; what is asked there later is a gap."""
+        first = bisect.bisect_left(self._ends, before_mm)
+        del self._starts[:first], self._ends[:first]
+
     def __iter__(self) -> Iterator[Interval]:
         return iter(zip(self._starts, self._ends, strict=True))
 

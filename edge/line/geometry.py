@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from edge.records import Region
+from edge.records import Box, Region
 
 Direction = Literal["right", "left"]
 """Where the strip runs to in the picture."""
@@ -59,9 +59,7 @@ class Geometry:
         sequence
             The frame's number.
         """
-        left, right = region.box.x, region.box.x + region.box.width
-        if self.runs == "left":
-            left, right = width_px - right, width_px - left
+        left, right = self._from_entry(region.box.x, region.box.width, width_px)
         top = region.box.y * self.mm_per_px_y
         return Defect(
             label=region.label,
@@ -74,6 +72,28 @@ class Geometry:
             first=sequence,
             last=sequence,
         )
+
+    def box(self, defect: Defect, position_mm: float, width_px: int) -> Box:
+        """Where a frame shows a defect of the strip, in pixels; the way back of :meth:`place`.
+
+        It may lie beside the picture in part or as a whole.
+        """
+        near = (position_mm - defect.x1_mm) / self.mm_per_px_x
+        length = (defect.x1_mm - defect.x0_mm) / self.mm_per_px_x
+        left, _ = self._from_entry(near, length, width_px)
+        return Box(
+            left,
+            defect.y0_mm / self.mm_per_px_y,
+            length,
+            (defect.y1_mm - defect.y0_mm) / self.mm_per_px_y,
+        )
+
+    def _from_entry(self, left: float, length: float, width_px: int) -> tuple[float, float]:
+        """Columns counted from the edge where the strip enters, and from the picture's left edge
+        when they were counted so: the map is its own inverse.
+        """
+        right = left + length
+        return (width_px - right, width_px - left) if self.runs == "left" else (left, right)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from edge.line.geometry import Defect
-
-Verdict = Literal["accept", "downgrade", "reject"]
+from edge.records import VerdictName
 
 METRE_MM = 1000.0
 
@@ -52,7 +50,7 @@ class GradeRule:
         A number is negative, or the verdict is ``accept``, which needs no rule.
     """
 
-    verdict: Verdict
+    verdict: VerdictName
     labels: tuple[str, ...] = ()
     size_mm: float = 0.0
     per_metre: int = 0
@@ -78,7 +76,7 @@ class GradeRule:
 class Grade:
     """A verdict and its reason; ``metre`` is the first that gave it, None when accepted."""
 
-    verdict: Verdict
+    verdict: VerdictName
     reason: str
     metre: int | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -36,6 +36,12 @@ class Lot:
         Its verdict.
     periodic
         Defects that come again at a constant distance.
+    verdicts
+        Of its sections, by name; ``late`` of them came too late and were rejects.
+    restarts
+        How often the service was started anew while it ran.
+    error_mm
+        The largest bound of the error that a place along the strip may have.
     """
 
     name: str
@@ -47,6 +53,10 @@ class Lot:
     gaps: tuple[Interval, ...]
     grade: Grade
     periodic: tuple[Periodic, ...]
+    verdicts: Mapping[str, int] = field(default_factory=dict)
+    late: int = 0
+    restarts: int = 0
+    error_mm: float = 0.0
 
     @classmethod
     def closed(
@@ -60,6 +70,11 @@ class Lot:
         gaps: Sequence[Interval],
         rules: Sequence[GradeRule],
         rolls: Mapping[str, float],
+        *,
+        verdicts: Mapping[str, int] | None = None,
+        late: int = 0,
+        restarts: int = 0,
+        error_mm: float = 0.0,
     ) -> Lot:
         """Grade what was seen of a lot, and look for what repeats; see :class:`Lot`,
         :func:`edge.line.grading.grade` and :func:`edge.line.periodic.find_periodic`.
@@ -75,6 +90,10 @@ class Lot:
             tuple(gaps),
             grade(placed, rules, lanes),
             tuple(find_periodic(placed, rolls=rolls)),
+            verdicts or {},
+            late,
+            restarts,
+            error_mm,
         )
 
     @property
@@ -102,6 +121,10 @@ class Lot:
             "lanes": self.lanes.count,
             "covered": round(self.covered, 6),
             "gaps_mm": [[round(low, 1), round(high, 1)] for low, high in self.gaps],
+            "error_mm": round(self.error_mm, 2),
+            "restarts": self.restarts,
+            "verdicts": dict(self.verdicts),
+            "late": self.late,
             "totals": self.totals,
             "grade": {
                 "verdict": self.grade.verdict,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import bisect
+import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-Fault = Literal["jumped_back", "stopped", "out_of_order"]
-"""What an encoder can do that a strip cannot."""
+from edge.records import EncoderSample, LineSample, SpeedSample
 
 KEPT = 4096
 """Samples that are remembered: four seconds at one a millisecond."""
@@ -27,10 +28,25 @@ class Position:
 
 
 class Positioner(Protocol):
-    """Says where the strip was. Used by one thread."""
+    """Says where the strip was. Any thread may call it."""
+
+    def tell(self, sample: LineSample) -> None:
+        """Take a sample of the kind that this positioner is made for.
+
+        Raises
+        ------
+        TypeError
+            It is of another kind.
+        ValueError
+            It cannot be.
+        """
 
     def at(self, captured_ns: int) -> Position | None:
         """The position at a moment of the monotonic clock; None when it is not known."""
+
+    @property
+    def faults(self) -> Mapping[str, int]:
+        """What was wrong with the samples, by kind, since the start."""
 
 
 class EncoderPositioner:
@@ -39,7 +55,7 @@ class EncoderPositioner:
     A counter of ``bits`` bits wraps, and goes on. What no strip does is counted by kind in
     ``faults`` and costs as little as it can: a count that jumps back (the counter was reset, or the
     strip was pulled back) begins anew from the position reached, a sample older than the last one
-    is left out, and moments more than ``max_gap_ns`` from any sample have no position.
+    is left out. Moments more than ``max_gap_ns`` from any sample have no position.
 
     Parameters
     ----------
@@ -71,15 +87,47 @@ class EncoderPositioner:
         self._times: deque[int] = deque(maxlen=KEPT)
         self._counts: deque[int] = deque(maxlen=KEPT)  # since the first sample, without wraps
         self._raw = 0
-        self.faults: dict[Fault, int] = {"jumped_back": 0, "stopped": 0, "out_of_order": 0}
+        self._lock = threading.Lock()
+        self._resumed: tuple[int, float] | None = None
+        self._faults: dict[str, int] = {"jumped_back": 0, "out_of_order": 0}
 
-    def add(self, count: int, mono_ns: int) -> None:
+    @property
+    def faults(self) -> Mapping[str, int]:
+        """See :class:`Positioner`."""
+        with self._lock:
+            return dict(self._faults)
+
+    @property
+    def anchor(self) -> tuple[int, float] | None:
+        """The last sample's count, and the position that belongs to it in mm; None before it."""
+        with self._lock:
+            if not self._times:
+                return None
+            return self._raw, self._counts[-1] * self._mm_per_count
+
+    def resume(self, count: int, mm: float) -> None:
+        """Before the first sample: the counter went on while nobody looked, from ``count`` at the
+        position ``mm``.
+        """
+        with self._lock:
+            self._resumed = (count, mm)
+
+    def tell(self, sample: LineSample) -> None:
         """Take a sample: the counter's value at a moment of the monotonic clock."""
+        if not isinstance(sample, EncoderSample):
+            raise TypeError("an EncoderPositioner takes counts")
+        with self._lock:
+            self._add(sample.count, sample.mono_ns)
+
+    def _add(self, count: int, mono_ns: int) -> None:
         if not self._times:
-            self._keep(0, count, mono_ns)
-            return
+            if self._resumed is None:
+                self._keep(0, count, mono_ns)
+                return
+            self._raw, mm = self._resumed
+            self._keep(round(mm / self._mm_per_count), self._raw, mono_ns - 1)
         if mono_ns <= self._times[-1]:
-            self.faults["out_of_order"] += 1
+            self._faults["out_of_order"] += 1
             return
         step = count - self._raw
         if self._range is not None:
@@ -87,7 +135,7 @@ class EncoderPositioner:
             if step >= self._range // 2:  # the shorter way round is backwards
                 step -= self._range
         if step < 0:
-            self.faults["jumped_back"] += 1
+            self._faults["jumped_back"] += 1
             step = 0
         self._keep(self._counts[-1] + step, count, mono_ns)
 
@@ -98,6 +146,10 @@ class EncoderPositioner:
         between the last two. The bound is the distance to the farther of the two counts around the
         moment, and one count for what lies between counts.
         """
+        with self._lock:
+            return self._at(captured_ns)
+
+    def _at(self, captured_ns: int) -> Position | None:
         times = self._times
         if not times:
             return None
@@ -111,7 +163,6 @@ class EncoderPositioner:
         before = after - 1
         gap_ns = times[after] - times[before]
         if gap_ns > self._max_gap_ns:
-            self.faults["stopped"] += 1
             return None
         step = self._counts[after] - self._counts[before]
         part = step * (captured_ns - times[before]) / gap_ns
@@ -120,10 +171,7 @@ class EncoderPositioner:
     def _beyond(self, captured_ns: int) -> Position | None:
         times = self._times
         late_ns = captured_ns - times[-1]
-        if late_ns > self._max_gap_ns:
-            self.faults["stopped"] += 1
-            return None
-        if len(times) < 2:
+        if late_ns > self._max_gap_ns or len(times) < 2:
             return None
         rate = (self._counts[-1] - self._counts[-2]) / (times[-1] - times[-2])
         # It may have stopped at once, or run twice as fast: nobody has said yet.
@@ -160,28 +208,41 @@ class SpeedPositioner:
             raise ValueError(f"relative_error: {relative_error} must be in [0, 1)")
         self._relative_error = relative_error
         self._first_speed = mm_per_s
+        self._lock = threading.Lock()
+        self._faults = {"out_of_order": 0, "speed_zero": 0}
         self._times: deque[int] = deque(maxlen=KEPT)
         self._speeds: deque[float] = deque(maxlen=KEPT)
         self._mm: deque[float] = deque(maxlen=KEPT)  # reached at each of the times
 
-    def tell(self, mm_per_s: float, mono_ns: int) -> None:
-        """The speed from this moment on; one that is older than the last is left out.
+    @property
+    def faults(self) -> Mapping[str, int]:
+        """See :class:`Positioner`."""
+        with self._lock:
+            return dict(self._faults)
 
-        Raises
-        ------
-        ValueError
-            The speed is negative or not finite.
+    def tell(self, sample: LineSample) -> None:
+        """The speed from this moment on; one that is older than the last is left out, and counted.
+        So is a strip that is said to stand still.
         """
-        _check_speed(mm_per_s)
-        if self._times and mono_ns <= self._times[-1]:
-            return
-        reached = self.at(mono_ns)
-        self._times.append(mono_ns)
-        self._speeds.append(mm_per_s)
-        self._mm.append(0.0 if reached is None else reached.mm)
+        if not isinstance(sample, SpeedSample):
+            raise TypeError("a SpeedPositioner takes speeds")
+        _check_speed(sample.mm_per_s)
+        with self._lock:
+            if self._times and sample.mono_ns <= self._times[-1]:
+                self._faults["out_of_order"] += 1
+                return
+            self._faults["speed_zero"] += sample.mm_per_s == 0
+            reached = self._at(sample.mono_ns)
+            self._times.append(sample.mono_ns)
+            self._speeds.append(sample.mm_per_s)
+            self._mm.append(0.0 if reached is None else reached.mm)
 
     def at(self, captured_ns: int) -> Position | None:
         """See :class:`Positioner`; the first moment that is asked for or told of is the origin."""
+        with self._lock:
+            return self._at(captured_ns)
+
+    def _at(self, captured_ns: int) -> Position | None:
         if not self._times:
             self._times.append(captured_ns)
             self._speeds.append(self._first_speed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable
 from html import escape
 
@@ -23,6 +24,16 @@ td:first-child,th:first-child{text-align:left}th{border-bottom:1px solid #999;fo
 .accept{color:#196f3d}.downgrade{color:#b9770e}.reject{color:#c0392b}.verdict{font-weight:700}
 svg{width:100%;height:auto}@media print{body{margin:0}tr{page-break-inside:avoid}}
 """
+
+
+def pages(lot: Lot) -> dict[str, str]:
+    """The files of a report, content by the ending of the name."""
+    return {
+        "json": json.dumps(lot.data(), indent=1, ensure_ascii=False) + "\n",
+        "csv": defect_csv(lot),
+        "svg": defect_map(lot),
+        "html": report_html(lot),
+    }
 
 
 def defect_csv(lot: Lot) -> str:

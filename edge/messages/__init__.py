@@ -13,6 +13,7 @@ from edge.messages.encode import (
     encode_state,
     encode_status,
 )
+from edge.messages.encode_line import encode_lot, encode_lot_report, encode_verdict
 from edge.messages.schema import schemas
 from edge.messages.seal import SealContext, Stored, seal
 from edge.messages.station import StationInfo
@@ -27,9 +28,12 @@ __all__ = [
     "encode_alert",
     "encode_availability",
     "encode_info",
+    "encode_lot",
+    "encode_lot_report",
     "encode_reply",
     "encode_state",
     "encode_status",
+    "encode_verdict",
     "fleet_topics",
     "schemas",
     "seal",

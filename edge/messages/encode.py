@@ -21,6 +21,7 @@ from edge.records import (
     Message,
     ModelRef,
     Percentiles,
+    Place,
     ReplyCode,
     Status,
 )
@@ -55,6 +56,7 @@ def encode_alert(alert: Alert, station: StationInfo, *, encoded_ns: int) -> Mess
         frames=None if alert.frames is None else _frames(alert.frames),
         box=None if alert.box is None else _box(alert.box, header),
         track=alert.track,
+        position=None if alert.position is None else _position(alert.position),
         measure=tuple(map(_measure, alert.measures)) or None,
         model=_model(alert.model),
         config=station.config,
@@ -110,6 +112,9 @@ def encode_status(
         rss_mb=round(status.rss_mb, 1),
         temp_c=None if status.temp_c is None else round(status.temp_c, 1),
         throttled=status.throttled,
+        line=None
+        if status.line is None
+        else payloads.LinePart(lot=status.line.lot, counts=dict(status.line.counts)),
     )
     return Message(
         station.topics.health,
@@ -229,6 +234,17 @@ def _box(box: Box, header: Header) -> payloads.BoxPart:
     return payloads.BoxPart(
         px=(round(box.x, 1), round(box.y, 1), round(box.width, 1), round(box.height, 1)),
         norm=(x, y, width, height),
+    )
+
+
+def _position(place: Place) -> payloads.PositionPart:
+    return payloads.PositionPart(
+        lot=place.lot,
+        x_mm=round(place.x_mm, 1),
+        y_mm=round(place.y_mm, 1),
+        len_mm=round(place.len_mm, 1),
+        wid_mm=round(place.wid_mm, 1),
+        err_mm=round(place.err_mm, 2),
     )
 
 

@@ -57,6 +57,20 @@ class Topics:
         """The life cycle of a camera's alerts."""
         return f"{self.station}/cam/{camera}/alert"
 
+    def verdict(self, camera: str) -> str:
+        """What each section of the strip under a line camera is worth."""
+        return f"{self.station}/cam/{camera}/verdict"
+
+    @property
+    def lot(self) -> str:
+        """The lot that is open, or was last; retained."""
+        return f"{self.station}/lot"
+
+    @property
+    def lot_report(self) -> str:
+        """Lots that are over."""
+        return f"{self.station}/lot/report"
+
     def reply(self, verb: str) -> str:
         """Answers to a verb, unless the request names a topic of its own."""
         return f"{self.station}/reply/{verb}"

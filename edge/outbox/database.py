@@ -15,7 +15,7 @@ from edge.errors import OutboxError, OutboxUnwritable
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _CORRUPT_KEPT = 2
 _QUICK_CHECK_BYTES = 64 << 20
 _SUFFIXES = ("", "-wal", "-shm")
@@ -67,6 +67,16 @@ CREATE TABLE dead (
 );
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 """
+
+_LOTS = """
+CREATE TABLE lot (
+    row INTEGER PRIMARY KEY,
+    lot TEXT NOT NULL,
+    body TEXT NOT NULL,
+    UNIQUE (lot, body)
+);
+"""
+"""What version 2 added: the diaries of lots that are not reported yet."""
 
 
 class Damaged(Exception):
@@ -163,7 +173,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         if execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
             raise Damaged("not an outbox")
         with transaction(connection):
-            for statement in _SCHEMA.split(";\n"):
+            for statement in (_SCHEMA + _LOTS).split(";\n"):
                 execute(statement)
             execute("INSERT INTO meta VALUES ('epoch', ?)", (secrets.token_hex(8),))
             execute(f"PRAGMA user_version={SCHEMA_VERSION}")
@@ -173,6 +183,11 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         [verdict] = execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise Damaged(str(verdict))
+    if version == 1:
+        with transaction(connection):
+            for statement in _LOTS.split(";\n"):
+                execute(statement)
+            execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     epoch = execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
     if epoch is None:
         raise Damaged("has no epoch")

@@ -16,7 +16,7 @@ from edge.outbox.change import Change
 from edge.outbox.database import cannot_open, open_database, transaction
 from edge.outbox.lock import OwnerLock
 from edge.outbox.row import OutboxCounters, Row
-from edge.records import Message
+from edge.records import LotEntry, LotForgotten, Message
 
 logger = logging.getLogger(__name__)
 
@@ -131,12 +131,15 @@ class Outbox:
             if key.startswith(prefix)
         }
 
-    def append(self, messages: Sequence[Message]) -> tuple[Row, ...]:
+    def append(
+        self, messages: Sequence[Message], lots: Sequence[LotEntry | LotForgotten] = ()
+    ) -> tuple[Row, ...]:
         """Store messages in one transaction; when this returns they are accepted.
 
         Each gets the next ``seq`` of its topic. A message whose (topic, id, rev) is stored already
-        is left as it is, so that a batch may be offered again after an error. Returns the rows
-        that were added and are there.
+        is left as it is, so that a batch may be offered again after an error. In the same
+        transaction entries are added to the diaries of lots, or a lot's diary is deleted. Returns
+        the rows that were added and are there.
         """
         for message in messages:
             if message.way != "outbox":
@@ -162,10 +165,23 @@ class Outbox:
                 added.append(int(cursor.lastrowid or 0))
                 change.rows += 1
                 change.bytes += len(message.payload)
+            for one in lots:
+                if isinstance(one, LotEntry):
+                    self._connection.execute(
+                        "INSERT OR IGNORE INTO lot (lot, body) VALUES (?, ?)", (one.lot, one.body)
+                    )
+                else:
+                    self._connection.execute("DELETE FROM lot WHERE lot = ?", (one.lot,))
             self._evict(change)
         if not added:
             return ()
         return tuple(row for row in self.peek(len(added), added[0] - 1) if row.row in added)
+
+    def lots(self) -> list[LotEntry]:
+        """The diaries of all lots that are not reported yet, in the order they were written."""
+        with self._errors():
+            found = self._connection.execute("SELECT lot, body FROM lot ORDER BY row").fetchall()
+        return [LotEntry(str(lot), str(body)) for lot, body in found]
 
     def peek(self, limit: int, after_row: int = 0) -> list[Row]:
         """At most ``limit`` messages behind the row ``after_row``, oldest first."""

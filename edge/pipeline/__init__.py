@@ -14,6 +14,7 @@ so that a test can do it step by step.
 from edge.pipeline.ids import AlertIds
 from edge.pipeline.judge import Observer
 from edge.pipeline.last_exit import LastExit
+from edge.pipeline.line import LineParts
 from edge.pipeline.parts import Camera, Description
 from edge.pipeline.pipeline import Pipeline
 
@@ -22,6 +23,7 @@ __all__ = [
     "Camera",
     "Description",
     "LastExit",
+    "LineParts",
     "Observer",
     "Pipeline",
 ]

@@ -9,8 +9,11 @@ from collections.abc import Callable
 
 from edge.inbox import CommandRefused, Inbox, parse_command
 from edge.messages import StationInfo, encode_reply
+from edge.pipeline.line import LineDesk
 from edge.protocols import Received
 from edge.records import Command, Message
+
+LOT_VERBS = frozenset({"lot_start", "lot_end"})
 
 _log = logging.getLogger(__name__)
 
@@ -72,13 +75,23 @@ class CommandDesk:
         return None
 
 
-def carry_out(command: Command, station: StationInfo, info: Message | None) -> Message:
+def carry_out(
+    command: Command, station: StationInfo, info: Message | None, line: LineDesk | None
+) -> Message:
     """Do what a command asks for; the reply.
 
     ``ping`` has an empty reply; that of ``info`` holds the content of the retained message
-    ``info``, of a station that has one.
+    ``info``, of a station that has one; that of ``lot_start`` and ``lot_end`` the lot's name.
     """
     data = None
     if command.verb == "info" and info is not None:
         data = json.loads(info.payload)
+    elif command.verb in LOT_VERBS:
+        try:
+            if line is None:
+                raise CommandRefused("no_line", "this station has no [line]", command=command)
+            data = line.carry_out(command)
+        except CommandRefused as error:
+            _log.warning("refused: %s", error)
+            return encode_reply(command, station, ok=False, code=error.code, error=error.message)
     return encode_reply(command, station, ok=True, code="ok", data=data)

@@ -14,6 +14,7 @@ from edge.mailbox import Mailboxes, Taken
 from edge.messages import StationInfo
 from edge.pipeline.commands import carry_out
 from edge.pipeline.judge import Judge, Outcome
+from edge.pipeline.line import LineDesk
 from edge.protocols import Task
 from edge.records import EncodedFrame, Frame, Message
 from edge.stage import Stage
@@ -47,6 +48,8 @@ class Worker:
         Takes replies.
     health
         Counters.
+    line
+        The station's factory line.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Worker:
         info: Callable[[], Message | None],
         publish: Callable[[Message], None],
         health: Health,
+        line: LineDesk | None = None,
     ) -> None:
         self._task = task
         self._mailboxes = mailboxes
@@ -71,6 +75,7 @@ class Worker:
         self._info = info
         self._publish = publish
         self._health = health
+        self._line = line
 
     def run(self, stage: Stage) -> None:
         """The thread's body: until every mailbox is closed and empty.
@@ -135,5 +140,8 @@ class Worker:
         return Outcome(frame, replace(observation, timings=timings))
 
     def _control(self) -> None:
+        if self._line is not None:
+            for sample in self._inbox.samples():
+                self._line.tell(sample)
         while (command := self._inbox.get()) is not None:
-            self._publish(carry_out(command, self._station(), self._info()))
+            self._publish(carry_out(command, self._station(), self._info(), self._line))

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from edge.health import CameraHealth
 from edge.messages import StationInfo, encode_alert, encode_state
+from edge.pipeline.line import Entry, LineDesk
 from edge.protocols import Rule, Tracker
 from edge.records import Alert, Frame, Message, Observation, Track
 
@@ -54,11 +55,14 @@ class Judge:
     station
         Gives the context that messages are encoded in.
     store
-        Takes the alerts' messages for the outbox.
+        Takes the alerts' messages for the outbox; what is handed over together is committed
+        together.
     publish
         Takes the camera's retained state.
     health
         The camera's counters.
+    line
+        The factory line under this camera; None of any other camera.
     observer
         Told of each judged frame; what it raises is logged, once, and harms nothing.
     """
@@ -70,9 +74,10 @@ class Judge:
         rule: Rule,
         *,
         station: Callable[[], StationInfo],
-        store: Callable[[Message], None],
+        store: Callable[..., None],
         publish: Callable[[Message], None],
         health: CameraHealth,
+        line: LineDesk | None = None,
         observer: Observer | None = None,
     ) -> None:
         self.camera = camera
@@ -82,6 +87,7 @@ class Judge:
         self._store = store
         self._publish = publish
         self._health = health
+        self._line = line
         self._observer = observer
         self._lock = threading.Condition(threading.Lock())
         self._early: dict[int, Outcome] = {}
@@ -141,7 +147,11 @@ class Judge:
     def _finish(self) -> None:
         if not self._finished:
             self._finished = True
-            self._send(self._rule.finish())
+            alerts = self._rule.finish()
+            if self._line is not None:
+                alerts = self._line.placed(alerts)
+                self._line.flush()
+            self._send(alerts)
 
     def _judge(self, outcome: Outcome) -> None:
         if outcome.ended:
@@ -151,7 +161,10 @@ class Judge:
             return
         tracks = self._tracker.update(observation)
         alerts = self._rule.update(observation, tracks)
-        self._send(alerts)
+        if self._line is None:
+            self._send(alerts)
+        else:
+            self._line.judged(observation, alerts, self._send)
         self._health.judged((time.monotonic_ns() - observation.header.captured_ns) / 1e6)
         if self._observer is not None and frame is not None:
             try:
@@ -162,9 +175,12 @@ class Judge:
                 )
                 self._observer = None
 
-    def _send(self, alerts: Sequence[Alert]) -> None:
+    def _send(self, alerts: Sequence[Alert], entries: Sequence[Entry] = ()) -> None:
+        station, now_ns = self._station(), time.monotonic_ns()
+        messages = [encode_alert(alert, station, encoded_ns=now_ns) for alert in alerts]
+        if messages or entries:
+            self._store(*messages, *entries)
         for alert in alerts:
-            self._store(encode_alert(alert, self._station(), encoded_ns=time.monotonic_ns()))
             if alert.phase == "new":
                 self._open.add(alert.id)
                 self._total += 1

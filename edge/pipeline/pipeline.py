@@ -20,6 +20,8 @@ from edge.pipeline.ids import AlertIds
 from edge.pipeline.inference import Worker
 from edge.pipeline.judge import Judge, Observer
 from edge.pipeline.last_exit import STOPPED, LastExit
+from edge.pipeline.line import LineDesk, LineParts
+from edge.pipeline.line_thread import LineThread
 from edge.pipeline.parts import Camera, Description
 from edge.pipeline.presence import Presence
 from edge.pipeline.publish import CLOSE_S, Publisher
@@ -46,7 +48,8 @@ class Pipeline:
     """A station at work.
 
     Only this package starts threads: ``capture:<camera>`` for each camera, ``inference:<n>`` for
-    each task, ``outbox`` and ``publish``. The caller's thread supervises them (:meth:`run`).
+    each task, ``line`` of a factory line, ``outbox`` and ``publish``. The caller's thread
+    supervises them (:meth:`run`).
 
     Parameters
     ----------
@@ -72,6 +75,8 @@ class Pipeline:
         Published as ``info`` when given.
     last_exit
         Where this run leaves word of how it ended, and the one before did.
+    line
+        The factory line under one of the cameras.
     observer
         Called for each judged frame, on the thread of the camera's rule owner.
     end_process
@@ -92,6 +97,7 @@ class Pipeline:
         health_interval_s: float = 30.0,
         description: Description | None = None,
         last_exit: LastExit | None = None,
+        line: LineParts | None = None,
         observer: Observer | None = None,
         end_process: Callable[[int], None] = os._exit,
     ) -> None:
@@ -124,6 +130,7 @@ class Pipeline:
         self.reporter = Reporter(
             health, self.publisher.publish, station=self._who, interval_s=health_interval_s
         )
+        self.line = None if line is None else self._line_desk(line, ids)
         self._judges = {camera.id: self._judge(camera, observer) for camera in cameras}
         self._presences = {
             camera.id: Presence(camera.id, station=self._who, publish=self.publisher.publish)
@@ -133,7 +140,17 @@ class Pipeline:
         self._workers = [self._worker(n, task) for n, task in enumerate(tasks)]
         self._outbox = Stage("outbox", self.store.run, heartbeat_s=15.0, interrupt=self.store.wake)
         self._publish = Stage("publish", self.publisher.run, heartbeat_s=15.0, interrupt=sink.wake)
-        self._stages = [*self._captures, *self._workers, self._outbox, self._publish]
+        self._line_stages: list[Stage] = []
+        if line is not None and self.line is not None:
+            body = LineThread(self.line, line, health.line)
+            self._line_stages.append(Stage("line", body.run))
+        self._stages = [
+            *self._captures,
+            *self._workers,
+            *self._line_stages,
+            self._outbox,
+            self._publish,
+        ]
         self._watchdog = Watchdog(self._stages, end=end_process)
 
     def run(
@@ -199,13 +216,15 @@ class Pipeline:
             self._outbox.check()
             if time.monotonic() > deadline:
                 raise StageStuck(f"the outbox was not open after {START_S:g} s")
+        if self.line is not None:
+            self.line.restore(self.store.lots)
         if self._description is not None:
             before = self._last_exit.begin() if self._last_exit is not None else None
             self.reporter.introduce(self._description, self._models, before)
         for camera in self._cameras:
             self._presences[camera.id].tell(False)
             self._judges[camera.id].announce()
-        for stage in (self._publish, *self._workers, *self._captures):
+        for stage in (self._publish, *self._workers, *self._line_stages, *self._captures):
             stage.start()
 
     @property
@@ -226,6 +245,8 @@ class Pipeline:
         synced = self.health.clock_synced
         if synced != self._station.clock_synced:
             self._station = replace(self._station, clock_synced=synced)
+        if self.line is not None:
+            self.line.report()
         self.reporter.tick()
         return self._watchdog.may_ping()
 
@@ -261,6 +282,9 @@ class Pipeline:
             self.mailboxes.discard()
             late += self._late(self._workers, deadline - 0.4 * timeout_s)
         self._finish_rules()
+        late += self._late(self._line_stages, deadline - 0.3 * timeout_s)
+        if self.line is not None:
+            self.line.report()
         for presence in self._presences.values():
             presence.leave()
         if self._publish.alive:
@@ -305,6 +329,16 @@ class Pipeline:
     def _who(self) -> StationInfo:
         return self._station
 
+    def _line_desk(self, line: LineParts, ids: AlertIds) -> LineDesk:
+        return LineDesk(
+            line,
+            station=self._who,
+            new_id=ids.next,
+            store=self.store.put,
+            publish=self.publisher.publish,
+            health=self.health.line,
+        )
+
     def _judge(self, camera: Camera, observer: Observer | None) -> Judge:
         return Judge(
             camera.id,
@@ -314,6 +348,7 @@ class Pipeline:
             store=self.store.put,
             publish=self.publisher.publish,
             health=self.health.cameras[camera.id],
+            line=self.line if self.line is not None and self.line.camera == camera.id else None,
             observer=observer,
         )
 
@@ -339,5 +374,6 @@ class Pipeline:
             info=lambda: self.reporter.info,
             publish=self.publisher.publish,
             health=self.health,
+            line=self.line,
         )
         return Stage(f"inference:{number}", worker.run)

@@ -19,11 +19,14 @@ from edge.health import OutboxHealth
 from edge.outbox import Outbox, Row
 from edge.pipeline.ahead import ReadAhead
 from edge.pipeline.ids import BLOCK, AlertIds
-from edge.records import Message, OutboxStatus
+from edge.records import LotEntry, LotForgotten, Message, OutboxStatus
 from edge.stage import Stage
 
+Stored = Message | LotEntry | LotForgotten
+"""What goes to the disk."""
+
 QUEUE = 1000
-"""Messages that wait in memory for the disk; then the oldest gives way."""
+"""Messages, or groups of them, that wait in memory for the disk; then the oldest gives way."""
 GROUP = 16
 """Messages in one commit."""
 ACK_GROUP = 64
@@ -61,6 +64,8 @@ class Store:
     ) -> None:
         self.ready = threading.Event()
         self.accepted = 0
+        self.lots: tuple[LotEntry, ...] = ()
+        """Diaries of the lots of an earlier run; there when ``ready``."""
         self.rows = ReadAhead(self.wake)
         self._open_outbox = open_outbox
         self._health = health
@@ -69,7 +74,7 @@ class Store:
         self._work = threading.Condition()
         ids.on_low = self.wake
         # Guarded by _work.
-        self._incoming: deque[Message] = deque()
+        self._incoming: deque[tuple[Stored, ...]] = deque()
         self._storing = 0
         self._acks: list[tuple[Row, bool]] = []
         self._acked_since = 0.0
@@ -80,13 +85,15 @@ class Store:
 
     # Any thread.
 
-    def put(self, message: Message) -> None:
-        """Queue a message for the disk; never waits. The oldest gives way when memory is full."""
+    def put(self, *items: Stored) -> None:
+        """Queue what belongs together for the disk: one commit takes all of it or nothing. Never
+        waits. The oldest gives way when memory is full.
+        """
         with self._work:
             if len(self._incoming) >= QUEUE:
-                self._incoming.popleft()
-                self._health.lose()
-            self._incoming.append(message)
+                gone = self._incoming.popleft()
+                self._health.lose(sum(isinstance(item, Message) for item in gone))
+            self._incoming.append(items)
             self._work.notify()
 
     def wake(self) -> None:
@@ -147,6 +154,7 @@ class Store:
             self._supply_ids(outbox)
             self._count(outbox)
             self._note_drops(outbox)
+            self.lots = tuple(outbox.lots())
             self.ready.set()
             while True:
                 stage.beat()
@@ -190,8 +198,10 @@ class Store:
             self._storing = len(group)
         if not group:
             return
+        messages = [item for items in group for item in items if isinstance(item, Message)]
+        lots = [item for items in group for item in items if not isinstance(item, Message)]
         try:
-            outbox.append(group)
+            outbox.append(messages, lots)
         except OutboxError:
             with self._work:
                 self._incoming.extendleft(reversed(group))
@@ -199,7 +209,7 @@ class Store:
             raise
         self._note_drops(outbox)
         with self._work:  # accepted: the commit has returned
-            self.accepted += len(group)
+            self.accepted += len(messages)
             self._storing = 0
             self.rows.extended()
 

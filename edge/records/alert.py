@@ -8,6 +8,7 @@ from typing import Literal
 
 from edge.records.arrays import fraction
 from edge.records.frame import Header
+from edge.records.line import Place
 from edge.records.observation import ModelRef, Timings
 from edge.records.results import Box
 
@@ -48,8 +49,8 @@ class Alert:
     """One revision in the life of an alert.
 
     ``id`` is the same in all revisions, ``rev`` counts from 1. ``score`` is the rule's label now,
-    ``peak`` its highest value so far. ``box`` and what follows are absent in a summary of alerts
-    that the rate limit held back.
+    ``peak`` its highest value so far. ``position`` is where it lies on a strip. ``box`` and what
+    follows are absent in a summary of alerts that the rate limit held back.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Alert:
     track: int | None = None
     measures: tuple[Measure, ...] = ()
     summary: HeldBack | None = None
+    position: Place | None = None
 
     def __post_init__(self) -> None:
         fraction(self, "score", self.score)

@@ -92,13 +92,32 @@ class LotEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class LotClosed:
-    """A lot is over and everything of it is known: it can be reported.
+class LotForgotten:
+    """The report of a lot goes to the disk, so its diary may leave it; ``lot`` is its id."""
 
-    ``data`` is the report as JSON values, ``pages`` the files for people: name → content.
+    lot: str
+
+
+@dataclass(frozen=True, slots=True)
+class LotEnded:
+    """A lot is over and everything of it was seen; ``id`` is the lot's."""
+
+    id: str
+
+
+LineEvent = Verdict | LotTotals | LotEntry | LotEnded
+"""What a line has to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class LotReport:
+    """A lot that is over.
+
+    ``data`` is the report as JSON values, ``pages`` the files for people: ending → content.
     """
 
     id: str
     name: str
+    camera: str
     data: Mapping[str, Any]
     pages: Mapping[str, str]

@@ -10,7 +10,7 @@ Way = Literal["outbox", "latest", "transient"]
 
 RefusalCode = Literal[
     "retained", "too_large", "too_deep", "junk", "unknown_verb", "unknown_camera", "not_allowed",
-    "no_txn", "replayed", "full",
+    "no_txn", "replayed", "full", "no_line", "no_lot", "bad_argument",
 ]  # fmt: skip
 """Why a command is not carried out."""
 

@@ -102,6 +102,14 @@ class OutboxStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class LineStatus:
+    """The factory line: what went wrong, by kind, since the service started, and the open lot."""
+
+    counts: Mapping[str, int]
+    lot: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What the health message says. ``cpu`` is the process's share of one core."""
 
@@ -116,3 +124,4 @@ class Status:
     puback_ms: Percentiles | None = None
     temp_c: float | None = None
     throttled: bool | None = None
+    line: LineStatus | None = None

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.line.position import EncoderPositioner, Position, SpeedPositioner
+from edge.records import EncoderSample, SpeedSample
 
 MS = 1_000_000
 
@@ -17,7 +18,7 @@ def _encoder(*samples: tuple[int, int], bits: int | None = None) -> EncoderPosit
     """Half a millimetre a count; samples as count and milliseconds."""
     found = EncoderPositioner(0.5, bits=bits)
     for count, at_ms in samples:
-        found.add(count, at_ms * MS)
+        found.tell(EncoderSample(count, at_ms * MS))
     return found
 
 
@@ -47,14 +48,13 @@ def test_behind_the_last_sample_it_goes_on() -> None:
     encoder = _encoder((0, 0), (100, 100))
     assert encoder.at(110 * MS) == Position(55.0, 5.5)
     assert encoder.at(601 * MS) is None
-    assert encoder.faults["stopped"] == 1
 
 
 def test_what_was_before_the_first_sample_is_not_known() -> None:
     """Neither is anything without a sample, nor behind a single one."""
     encoder = EncoderPositioner(1.0)
     assert encoder.at(5) is None
-    encoder.add(7, 10)
+    encoder.tell(EncoderSample(7, 10))
     assert encoder.at(9) is None
     assert encoder.at(10) == Position(0.0, 1.0)
     assert encoder.at(11) is None
@@ -77,6 +77,27 @@ def test_a_counter_that_jumps_back_loses_nothing() -> None:
     assert encoder.faults["jumped_back"] == 1
 
 
+def test_a_counter_that_went_on_unseen_is_followed() -> None:
+    """Resumed, the first sample counts from the count and position before; without, from zero."""
+    encoder = EncoderPositioner(0.5, bits=8)
+    encoder.resume(250, 100.0)
+    encoder.tell(EncoderSample(4, 100 * MS))
+    assert _mm(encoder.at(100 * MS)) == pytest.approx(105.0)
+    assert encoder.anchor == (4, 105.0)
+    fresh = EncoderPositioner(0.5, bits=8)
+    assert fresh.anchor is None
+    fresh.tell(EncoderSample(4, 100 * MS))
+    assert fresh.anchor == (4, 0.0)
+
+
+def test_a_positioner_takes_its_own_samples() -> None:
+    """A speed is no count, and a count no speed."""
+    with pytest.raises(TypeError, match="counts"):
+        EncoderPositioner(0.5).tell(SpeedSample(5.0, 1))
+    with pytest.raises(TypeError, match="speeds"):
+        SpeedPositioner(5.0).tell(EncoderSample(5, 1))
+
+
 def test_a_sample_out_of_order_is_left_out() -> None:
     """An older or equal moment changes nothing and is counted."""
     encoder = _encoder((0, 0), (100, 100), (50, 50), (999, 100), (200, 200))
@@ -88,7 +109,6 @@ def test_a_gap_between_samples_has_no_position() -> None:
     """Over more than ``max_gap_ns`` nobody knows how the strip ran; at the samples one does."""
     encoder = _encoder((0, 0), (100, 600))
     assert encoder.at(300 * MS) is None
-    assert encoder.faults["stopped"] == 1
     assert _mm(encoder.at(600 * MS)) == pytest.approx(50.0)
 
 
@@ -107,7 +127,7 @@ def test_the_strip_is_within_the_bound(
         counts.append(counts[-1] + step)
         times.append(times[-1] + passed_ms * MS)
     for count, at_ns in zip(counts, times, strict=True):
-        encoder.add(count if bits is None else count % (1 << bits), at_ns)
+        encoder.tell(EncoderSample(count if bits is None else count % (1 << bits), at_ns))
     place = data.draw(st.integers(1, len(times) - 1))
     at_ns = data.draw(st.integers(times[place - 1], times[place]))
     position = encoder.at(at_ns)
@@ -115,7 +135,7 @@ def test_the_strip_is_within_the_bound(
     for true in (counts[place - 1] * 0.5, counts[place] * 0.5):  # it stood still, or ran at once
         if at_ns not in times:
             assert abs(position.mm - true) <= position.error_mm
-    assert encoder.faults == {"jumped_back": 0, "stopped": 0, "out_of_order": 0}
+    assert encoder.faults == {"jumped_back": 0, "out_of_order": 0}
 
 
 def test_varying_speed_is_followed_to_a_pixel() -> None:
@@ -126,7 +146,7 @@ def test_varying_speed_is_followed_to_a_pixel() -> None:
         return 2000 * at_s + 150 * (1 - math.cos(4 * at_s))
 
     for at_ms in range(2001):
-        encoder.add(int(strip_mm(at_ms / 1000) / 0.1), at_ms * MS)
+        encoder.tell(EncoderSample(int(strip_mm(at_ms / 1000) / 0.1), at_ms * MS))
     for number in range(100):
         at_s = 0.0173 * number + 0.0004
         assert _mm(encoder.at(round(at_s * 1e9))) == pytest.approx(strip_mm(at_s), abs=0.5)
@@ -146,11 +166,12 @@ def test_a_told_speed_holds_from_its_moment() -> None:
     """Speed 0 is a strip that stands; what is told late is left out."""
     line = SpeedPositioner(1000.0)
     line.at(0)
-    line.tell(0.0, 100 * MS)
-    line.tell(500.0, 300 * MS)
-    line.tell(9e6, 200 * MS)
+    line.tell(SpeedSample(0.0, 100 * MS))
+    line.tell(SpeedSample(500.0, 300 * MS))
+    line.tell(SpeedSample(9e6, 200 * MS))
     at = [_mm(line.at(t * MS)) for t in (50, 100, 200, 300, 400)]
     assert at == pytest.approx([50.0, 100.0, 100.0, 100.0, 150.0])
+    assert line.faults == {"out_of_order": 1, "speed_zero": 1}
 
 
 @pytest.mark.parametrize("speed", [-1.0, math.nan, math.inf])
@@ -159,7 +180,7 @@ def test_a_speed_is_a_number(speed: float) -> None:
     with pytest.raises(ValueError, match="mm_per_s"):
         SpeedPositioner(speed)
     with pytest.raises(ValueError, match="mm_per_s"):
-        SpeedPositioner(1.0).tell(speed, 5)
+        SpeedPositioner(1.0).tell(SpeedSample(speed, 5))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from edge.inbox import VERBS, Inbox
 from edge.messages import encode_info
 from edge.messages.payloads import ReplyPayload
-from edge.pipeline.commands import CommandDesk, carry_out
+from edge.pipeline.commands import LOT_VERBS, CommandDesk, carry_out
 from edge.protocols import Received
 from edge.records import Command, Message
 from tests.fakes import FakeSink, wait_until
@@ -101,11 +101,18 @@ def command(verb: str) -> Command:
 
 
 def test_every_verb_is_carried_out() -> None:
-    """Each verb of the closed list has an ``ok`` reply, where the request wants it."""
-    for verb in VERBS:
-        reply = carry_out(command(verb), STATION, None)
+    """Each verb that every station has gets an ``ok`` reply, where the request wants it."""
+    for verb in VERBS - LOT_VERBS:
+        reply = carry_out(command(verb), STATION, None, None)
         assert reply.topic == "me/here"
         assert (body(reply)["ok"], body(reply)["code"]) == (True, "ok")
+
+
+@pytest.mark.parametrize("verb", sorted(LOT_VERBS))
+def test_a_station_without_a_line_has_no_lots(verb: str) -> None:
+    """It says so in its reply."""
+    reply = body(carry_out(command(verb), STATION, None, None))
+    assert (reply["ok"], reply["code"]) == (False, "no_line")
 
 
 def test_info_gives_what_the_retained_message_says() -> None:
@@ -117,8 +124,8 @@ def test_info_gives_what_the_retained_message_says() -> None:
         models=(),
         now=datetime(2026, 1, 1, tzinfo=UTC),
     )
-    assert body(carry_out(command("info"), STATION, info))["data"] == json.loads(info.payload)
-    assert "data" not in body(carry_out(command("ping"), STATION, info))
+    assert body(carry_out(command("info"), STATION, info, None))["data"] == json.loads(info.payload)
+    assert "data" not in body(carry_out(command("ping"), STATION, info, None))
 
 
 def test_the_publish_thread_sends_the_refusal(tmp_path: Path) -> None:

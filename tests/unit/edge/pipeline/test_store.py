@@ -13,7 +13,7 @@ import pytest
 from edge.errors import OutboxError, OutboxLocked
 from edge.outbox import Outbox, Row
 from edge.pipeline.store import QUEUE
-from edge.records import Message
+from edge.records import LotEntry, LotForgotten, Message
 from edge.stage import stop_all
 from tests.fakes import wait_until
 from tests.helpers.stages import ALERTS, OutboxRig, alert_message, number_of
@@ -44,12 +44,14 @@ class SickOutbox(Outbox):
     sick: Callable[[], bool] = staticmethod(lambda: False)
     slow: threading.Event | None = None
 
-    def append(self, messages: Sequence[Message]) -> tuple[Row, ...]:
+    def append(
+        self, messages: Sequence[Message], lots: Sequence[LotEntry | LotForgotten] = ()
+    ) -> tuple[Row, ...]:
         if SickOutbox.slow is not None:
             SickOutbox.slow.wait(10)
         if SickOutbox.sick():
             raise OutboxError("outbox.db: database or disk is full")
-        return super().append(messages)
+        return super().append(messages, lots)
 
 
 @pytest.fixture

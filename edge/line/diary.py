@@ -1,0 +1,124 @@
+"""What a lot writes down as it goes, so that it can be told again after a restart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from edge.line.geometry import Defect
+from edge.records import LotEntry, VerdictName
+
+Anchor = tuple[int, float, str]
+"""An encoder's count, the position on the lot that belongs to it, and the boot it counted in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A lot began."""
+
+    name: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A stretch of the lot was judged, and what was on it; places count from the lot's start.
+
+    ``error_mm`` bounds the error of the position, ``anchor`` says how to find the place again
+    after a restart, of an encoder that goes on counting.
+    """
+
+    start_mm: float
+    end_mm: float
+    defects: tuple[Defect, ...] = ()
+    error_mm: float = 0.0
+    anchor: Anchor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A section got its verdict."""
+
+    index: int
+    verdict: VerdictName
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The lot is over, so long was it."""
+
+    at: datetime
+    length_mm: float
+
+
+Note = Started | Seen | Settled | Ended
+
+
+def write(lot: str, note: Note) -> LotEntry:
+    """A note as an entry for the disk."""
+    match note:
+        case Started(name, at):
+            body: dict[str, Any] = {"started": name, "at": at.isoformat()}
+        case Seen():
+            body = {"seen": [round(note.start_mm, 3), round(note.end_mm, 3)]}
+            if note.defects:
+                body["defects"] = [_row(defect) for defect in note.defects]
+            body["error"] = round(note.error_mm, 3)
+            if note.anchor is not None:
+                body["anchor"] = [note.anchor[0], round(note.anchor[1], 3), note.anchor[2]]
+        case Settled(index, verdict, late):
+            body = {"settled": index, "verdict": verdict, "late": late}
+        case Ended(at, length_mm):
+            body = {"ended": at.isoformat(), "length": round(length_mm, 3)}
+    return LotEntry(lot, json.dumps(body, separators=(",", ":")))
+
+
+def read(entries: Sequence[LotEntry]) -> dict[str, list[Note]]:
+    """The notes of each lot, lots and notes in their order.
+
+    Raises
+    ------
+    ValueError
+        An entry is none of ours.
+    """
+    lots: dict[str, list[Note]] = {}
+    for entry in entries:
+        try:
+            note = _note(json.loads(entry.body))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"lot {entry.lot}: {entry.body[:80]!r} is no note") from error
+        lots.setdefault(entry.lot, []).append(note)
+    return lots
+
+
+def _note(body: dict[str, Any]) -> Note:
+    if "started" in body:
+        return Started(str(body["started"]), datetime.fromisoformat(body["at"]))
+    if "seen" in body:
+        start_mm, end_mm = body["seen"]
+        anchor = body.get("anchor")
+        return Seen(
+            float(start_mm),
+            float(end_mm),
+            tuple(Defect(*row) for row in body.get("defects", ())),
+            float(body["error"]),
+            None if anchor is None else (int(anchor[0]), float(anchor[1]), str(anchor[2])),
+        )
+    if "settled" in body:
+        return Settled(int(body["settled"]), body["verdict"], bool(body["late"]))
+    return Ended(datetime.fromisoformat(body["ended"]), float(body["length"]))
+
+
+def _row(defect: Defect) -> list[str | float | int]:
+    places = (defect.x0_mm, defect.x1_mm, defect.y0_mm, defect.y1_mm, defect.area_mm2)
+    return [
+        defect.label,
+        *(round(value, 3) for value in places),
+        round(defect.score, 4),
+        defect.first,
+        defect.last,
+    ]

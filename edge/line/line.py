@@ -1,0 +1,325 @@
+"""A line: one camera over a strip, its lots, and what becomes of each section."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from edge.errors import LotAbsent
+from edge.line.diary import Anchor, Ended, Note, Seen, Settled, Started, read, write
+from edge.line.locator import Locator
+from edge.line.notebook import Notebook
+from edge.line.position import EncoderPositioner, Positioner
+from edge.line.report import pages
+from edge.line.run import Run, Section
+from edge.line.settings import LineSettings
+from edge.line.tracker import StripTracker
+from edge.records import (
+    Alert,
+    LineEvent,
+    LineSample,
+    LotEnded,
+    LotEntry,
+    LotReport,
+    LotTotals,
+    Observation,
+    Place,
+    Segmentation,
+    Verdict,
+)
+
+CLOSE_NS = 2_000_000_000
+"""How long an ended lot waits for the frame that shows the last of it."""
+
+TOTALS_NS = 1_000_000_000
+"""Least time between two tellings of a lot's totals."""
+
+
+class StripLine:
+    """See :class:`edge.protocols.Line`.
+
+    Parameters
+    ----------
+    settings
+        The line's.
+    positioner
+        Says where the strip is.
+    locator, tracker
+        Those of the camera's rule.
+    boot
+        What an encoder's count holds in: the kernel's boot id for a counter of this machine, empty
+        for one that goes on counting without it, None for one that does not outlive the service.
+    now
+        UTC, of the strip's beginning.
+    """
+
+    def __init__(
+        self,
+        settings: LineSettings,
+        positioner: Positioner,
+        locator: Locator,
+        tracker: StripTracker,
+        *,
+        boot: str | None,
+        now: datetime,
+    ) -> None:
+        self.camera = settings.camera
+        self._settings = settings
+        self._positioner = positioner
+        self._locator = locator
+        self._tracker = tracker
+        self._boot = boot
+        self._run = Run(settings, 0.0, now)
+        self._ending: list[Run] = []
+        self._over: dict[str, Run] = {}
+        self._notebook = Notebook()
+        self._judged: deque[tuple[float, float, bool]] = deque()  # where, and whether it may pass
+        self._told: tuple[int, LotTotals] | None = None
+        self._late = 0
+        self._error_mm = 0.0  # of the last frame's position
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """See :class:`edge.protocols.Line`."""
+        return {
+            **self._positioner.faults,
+            "unplaced": self._locator.unplaced,
+            "frame_size": self._locator.other_size,
+            "late_verdict": self._late,
+        }
+
+    @property
+    def lot(self) -> str | None:
+        """Name of the open lot."""
+        return self._run.name
+
+    def tell(self, sample: LineSample) -> None:
+        """See :class:`edge.protocols.Line`."""
+        self._positioner.tell(sample)
+
+    def observe(
+        self, observation: Observation, alerts: Sequence[Alert]
+    ) -> tuple[tuple[Alert, ...], tuple[LineEvent, ...]]:
+        """See :class:`edge.protocols.Line`."""
+        header, result = observation.header, observation.result
+        position = self._locator.at(header)
+        if position is None or not isinstance(result, Segmentation):
+            return tuple(alerts), ()
+        geometry = self._settings.geometry
+        start_mm, end_mm = geometry.stretch(position.mm, header.width)
+        defects = [
+            geometry.place(region, position.mm, header.width, header.sequence)
+            for region in result.regions
+        ]
+        events: list[LineEvent] = []
+        for run in (*self._ending, self._run):
+            seen = run.see(start_mm, end_mm, defects, position.error_mm)
+            if seen is not None and run.key is not None:
+                seen = replace(seen, anchor=self._anchor(run))
+                events += self._notebook.add(run.key, seen, header.captured_ns)
+            events += self._told_of(run, run.settle(start_mm))
+        self._error_mm = position.error_mm
+        placed = self.place(alerts)
+        for run in [one for one in self._ending if header.captured_ns >= one.ended_ns]:
+            events += self._close(run)
+        return placed, tuple(events)
+
+    def place(self, alerts: Sequence[Alert]) -> tuple[Alert, ...]:
+        """See :class:`edge.protocols.Line`."""
+        return tuple(map(self._placed, alerts))
+
+    def pass_time(self, now_ns: int) -> tuple[LineEvent, ...]:
+        """See :class:`edge.protocols.Line`."""
+        events: list[LineEvent] = []
+        position = self._positioner.at(now_ns)
+        if position is not None:
+            for run in (*self._ending, self._run):
+                events += self._told_of(run, run.overdue(position.mm))
+        for run in [one for one in self._ending if now_ns - one.ended_ns > CLOSE_NS]:
+            events += self._close(run)
+        if self._run.key is not None:
+            since_ns, before = self._told or (now_ns - TOTALS_NS, None)
+            totals = _totals(self._run)
+            if now_ns - since_ns >= TOTALS_NS and totals != before:
+                self._told = now_ns, totals
+                events.append(totals)
+        return tuple(events)
+
+    def may_pass(self, now_ns: int) -> bool:
+        """See :class:`edge.protocols.Line`."""
+        position = self._positioner.at(now_ns)
+        if position is None:
+            return False
+        gate_mm = position.mm - self._settings.gate_mm
+        while self._judged and self._judged[0][1] <= gate_mm:
+            self._judged.popleft()
+        return bool(self._judged) and self._judged[0][0] <= gate_mm and self._judged[0][2]
+
+    def start_lot(self, key: str, name: str, at: datetime, at_ns: int) -> tuple[LineEvent, ...]:
+        """See :class:`edge.protocols.Line`."""
+        events = list(self._end(at, at_ns))
+        position = self._positioner.at(at_ns)
+        self._run = Run(
+            self._settings, None if position is None else position.mm, at, key=key, name=name
+        )
+        self._told = at_ns, _totals(self._run)
+        return (*events, write(key, Started(name, at)), self._told[1])
+
+    def end_lot(self, at: datetime, at_ns: int) -> tuple[LineEvent, ...]:
+        """See :class:`edge.protocols.Line`."""
+        if self._run.key is None:
+            raise LotAbsent("no lot is open", hint="start one with lot_start")
+        return self._end(at, at_ns)
+
+    def flush(self) -> tuple[LineEvent, ...]:
+        """See :class:`edge.protocols.Line`."""
+        events: list[LineEvent] = [*self._notebook.flush()]
+        for run in list(self._ending):
+            events += self._close(run)
+        return tuple(events)
+
+    def restore(self, entries: Sequence[LotEntry], now: datetime) -> tuple[LineEvent, ...]:
+        """See :class:`edge.protocols.Line`."""
+        events: list[LineEvent] = []
+        for key, notes in read(entries).items():
+            run, anchor = _told_again(self._settings, key, notes, now)
+            if run.length_mm is not None:
+                run.close()
+                self._over[key] = run
+                events.append(LotEnded(key))
+                continue
+            counted = self._resumed(anchor)
+            run.resume(counted=counted)
+            self._run = run
+            events.append(_totals(run))
+        return tuple(events)
+
+    def report(self, key: str) -> LotReport:
+        """See :class:`edge.protocols.Line`."""
+        run = self._over[key]
+        lot = run.lot()
+        return LotReport(key, lot.name, self.camera, lot.data(), pages(lot))
+
+    def reported(self, key: str) -> None:
+        """See :class:`edge.protocols.Line`."""
+        del self._over[key]
+
+    def _end(self, at: datetime, at_ns: int) -> tuple[LineEvent, ...]:
+        """The run that is open ends; what follows belongs to no lot."""
+        run, position = self._run, self._positioner.at(at_ns)
+        place = None if position is None else position.mm
+        length_mm = run.end(place, at, at_ns)
+        self._ending.append(run)
+        self._run = Run(self._settings, place, at)
+        if run.key is None:
+            return ()
+        return (*self._notebook.flush(), write(run.key, Ended(at, length_mm)))
+
+    def _close(self, run: Run) -> list[LineEvent]:
+        """Everything of an ended run was seen, or will never be."""
+        self._ending.remove(run)
+        events: list[LineEvent] = [*self._notebook.flush()]
+        events += self._told_of(run, run.close())
+        if run.key is not None:
+            self._over[run.key] = run
+            events += [_totals(run), LotEnded(run.key)]
+        return events
+
+    def _told_of(self, run: Run, sections: Sequence[Section]) -> list[LineEvent]:
+        """Verdicts, and notes of them in the lot's diary."""
+        events: list[LineEvent] = []
+        for one in sections:
+            self._late += one.late
+            verdict = one.grade.verdict
+            events.append(
+                Verdict(
+                    self.camera,
+                    one.x0_mm,
+                    one.x1_mm - one.x0_mm,
+                    verdict,
+                    one.grade.reason,
+                    one.late,
+                    run.name,
+                )
+            )
+            if run.key is not None:
+                events.append(write(run.key, Settled(one.index, verdict, one.late)))
+            if run.origin_mm is not None:
+                low, high = run.origin_mm + one.x0_mm, run.origin_mm + one.x1_mm
+                self._judged.append((low, high, verdict != "reject"))
+        return events
+
+    def _placed(self, alert: Alert) -> Alert:
+        """The alert with its place; without one when it is about no defect whose place is known."""
+        defect = None if alert.track is None else self._tracker.defect(alert.track)
+        if defect is None:
+            return alert
+        middle = (defect.x0_mm + defect.x1_mm) / 2
+        run = next((one for one in self._ending if one.holds(middle)), self._run)
+        if run.origin_mm is None:
+            return alert
+        place = Place(
+            x_mm=defect.x0_mm - run.origin_mm,
+            y_mm=defect.y0_mm,
+            len_mm=defect.x1_mm - defect.x0_mm,
+            wid_mm=defect.y1_mm - defect.y0_mm,
+            err_mm=self._error_mm,
+            lot=run.name,
+        )
+        return replace(alert, position=place)
+
+    def _anchor(self, run: Run) -> Anchor | None:
+        """How a restart finds its place on this run again."""
+        if self._boot is None or run.origin_mm is None:
+            return None
+        if not isinstance(self._positioner, EncoderPositioner):
+            return None
+        anchor = self._positioner.anchor
+        return None if anchor is None else (anchor[0], anchor[1] - run.origin_mm, self._boot)
+
+    def _resumed(self, anchor: Anchor | None) -> bool:
+        """Whether the encoder counted on from the anchor."""
+        if anchor is None or anchor[2] != self._boot:
+            return False
+        if not isinstance(self._positioner, EncoderPositioner):
+            return False
+        self._positioner.resume(anchor[0], anchor[1])
+        return True
+
+
+def _told_again(
+    settings: LineSettings, key: str, notes: Sequence[Note], now: datetime
+) -> tuple[Run, Anchor | None]:
+    """A lot as its diary tells it, and its last anchor."""
+    run, anchor = Run(settings, None, now, key=key, name="unknown"), None
+    for note in notes:
+        match note:
+            case Started(name, at):
+                run.name, run.started_at = name, at
+            case Seen():
+                run.take(note)
+                anchor = note.anchor or anchor
+            case Settled(index, verdict, late):
+                run.skip(index, verdict, late)
+            case Ended(at, length_mm):
+                run.ended_at, run.length_mm = at, length_mm
+    return run, anchor
+
+
+def _totals(run: Run) -> LotTotals:
+    assert run.name is not None
+    defects: dict[str, int] = {}
+    for defect in run.defects:
+        defects[defect.label] = defects.get(defect.label, 0) + 1
+    return LotTotals(
+        lot=run.name,
+        open=run.ended_at is None,
+        started_at=run.started_at,
+        length_mm=run.reached_mm if run.length_mm is None else run.length_mm,
+        covered=run.covered,
+        defects=defects,
+        verdicts=dict(run.verdicts),
+        late=run.late,
+    )

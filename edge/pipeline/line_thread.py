@@ -1,0 +1,160 @@
+"""The line's thread: its encoder, the time that passes, the gate, and the input for lots."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from edge.errors import LineUnavailable, LotAbsent
+from edge.health import LineHealth
+from edge.pipeline.line import LineDesk, LineParts
+from edge.protocols import LineInput, LineOutput
+from edge.stage import Stage
+
+POLL_S = 0.005
+"""Between two looks at the encoder, the gate and the clock."""
+
+RETRY_NS = 1_000_000_000
+"""Between two attempts to reach an encoder or a digital line that does not answer."""
+
+COUNT_NS = 500_000_000
+"""Between two tellings of the counts."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Wire:
+    """One digital line, opened again when it failed."""
+
+    name: str
+    retry_ns: int = 0
+    said: str = ""
+    port: LineOutput | LineInput | None = None
+
+
+class LineThread:
+    """Looks at everything of a line that does not come with a frame.
+
+    Parameters
+    ----------
+    desk
+        The line.
+    parts
+        Its encoder, gate and input, used by this thread only.
+    health
+        Where it is told which of them does not answer.
+    """
+
+    def __init__(self, desk: LineDesk, parts: LineParts, health: LineHealth) -> None:
+        self._desk = desk
+        self._parts = parts
+        self._health = health
+        self._encoder_open = False
+        self._encoder_retry_ns = 0
+        self._gate = _Wire("gate")
+        self._lots = _Wire("lots")
+        self._lot_on: bool | None = None
+        self._counted_ns = 0
+
+    def run(self, stage: Stage) -> None:
+        """The thread's body: until it is stopped. The gate is off afterwards."""
+        try:
+            while not stage.stopping:
+                stage.beat()
+                now_ns = time.monotonic_ns()
+                self._read_encoder(now_ns)
+                self._read_lots(now_ns)
+                self._drive_gate(self._desk.pass_time(now_ns), now_ns)
+                self._count(now_ns)
+                stage.wait(POLL_S)
+        finally:
+            for wire in (self._gate, self._lots):
+                if wire.port is not None:
+                    wire.port.close()
+            if self._parts.encoder is not None:
+                self._parts.encoder.close()
+
+    def _read_encoder(self, now_ns: int) -> None:
+        encoder = self._parts.encoder
+        if encoder is None or now_ns < self._encoder_retry_ns:
+            return
+        try:
+            if not self._encoder_open:
+                encoder.open()
+                self._encoder_open = True
+            self._desk.tell(encoder.read())
+        except LineUnavailable as error:
+            encoder.close()
+            if not self._encoder_retry_ns:
+                _log.warning("%s; trying again", error)
+            self._encoder_open = False
+            self._encoder_retry_ns = now_ns + RETRY_NS
+            self._health.failing("encoder", error.message)
+            return
+        if self._encoder_retry_ns:
+            _log.warning("the encoder answers again")
+            self._encoder_retry_ns = 0
+            self._health.failing("encoder", None)
+
+    def _read_lots(self, now_ns: int) -> None:
+        """Begin and end lots as the input says; what it says at first changes nothing."""
+        open_lots = self._parts.open_lots
+        if open_lots is None or now_ns < self._lots.retry_ns:
+            return
+        try:
+            if self._lots.port is None:
+                self._lots.port = open_lots()
+            assert isinstance(self._lots.port, LineInput)
+            on = self._lots.port.get()
+        except LineUnavailable as error:
+            self._lose(self._lots, error, now_ns)
+            return
+        self._found(self._lots)
+        before, self._lot_on = self._lot_on, on
+        if before is None or before == on:
+            return
+        if on:
+            self._desk.start_lot(datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), now_ns)
+            return
+        try:
+            self._desk.end_lot(now_ns)
+        except LotAbsent as error:
+            _log.warning("%s", error)
+
+    def _drive_gate(self, passes: bool, now_ns: int) -> None:
+        open_gate = self._parts.open_gate
+        if open_gate is None or now_ns < self._gate.retry_ns:
+            return
+        try:
+            if self._gate.port is None:
+                self._gate.port = open_gate()
+            assert isinstance(self._gate.port, LineOutput)
+            self._gate.port.set(passes)
+        except LineUnavailable as error:
+            self._lose(self._gate, error, now_ns)
+            return
+        self._found(self._gate)
+
+    def _lose(self, wire: _Wire, error: LineUnavailable, now_ns: int) -> None:
+        if wire.port is not None:
+            wire.port.close()
+            wire.port = None
+        if wire.said != error.message:
+            wire.said = error.message
+            _log.warning("%s; trying again", error)
+        wire.retry_ns = now_ns + RETRY_NS
+        self._health.failing(wire.name, error.message)
+
+    def _found(self, wire: _Wire) -> None:
+        if wire.said:
+            wire.said, wire.retry_ns = "", 0
+            self._health.failing(wire.name, None)
+
+    def _count(self, now_ns: int) -> None:
+        if now_ns - self._counted_ns < COUNT_NS:
+            return
+        self._counted_ns = now_ns
+        self._desk.count()
