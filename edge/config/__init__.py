@@ -4,8 +4,8 @@
 """
 
 from edge.config.credentials import read_password
-from edge.config.load import build, load, valid_tables
 from edge.config.line import EncoderSettings, GradeSettings, LineTable, SpeedSettings
+from edge.config.load import build, load, valid_tables
 from edge.config.models import (
     Camera,
     Config,

@@ -258,9 +258,7 @@ class Config(Table):
 
     @field_validator("line")
     @classmethod
-    def _line_has_its_camera(
-        cls, line: LineTable | None, info: ValidationInfo
-    ) -> LineTable | None:
+    def _line_has_its_camera(cls, line: LineTable | None, info: ValidationInfo) -> LineTable | None:
         station, cameras = info.data.get("station"), info.data.get("camera")
         if line is None or station is None or cameras is None:
             return line

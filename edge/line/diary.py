@@ -17,10 +17,11 @@ Anchor = tuple[int, float, str]
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A lot began."""
+    """A lot began; ``anchor`` as in :class:`Seen`."""
 
     name: str
     at: datetime
+    anchor: Anchor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +62,14 @@ Note = Started | Seen | Settled | Ended
 def write(lot: str, note: Note) -> LotEntry:
     """A note as an entry for the disk."""
     match note:
-        case Started(name, at):
-            body: dict[str, Any] = {"started": name, "at": at.isoformat()}
+        case Started(name, at, anchor):
+            body: dict[str, Any] = {"started": name, "at": at.isoformat(), **_anchored(anchor)}
         case Seen():
             body = {"seen": [round(note.start_mm, 3), round(note.end_mm, 3)]}
             if note.defects:
                 body["defects"] = [_row(defect) for defect in note.defects]
             body["error"] = round(note.error_mm, 3)
-            if note.anchor is not None:
-                body["anchor"] = [note.anchor[0], round(note.anchor[1], 3), note.anchor[2]]
+            body |= _anchored(note.anchor)
         case Settled(index, verdict, late):
             body = {"settled": index, "verdict": verdict, "late": late}
         case Ended(at, length_mm):
@@ -97,20 +97,30 @@ def read(entries: Sequence[LotEntry]) -> dict[str, list[Note]]:
 
 def _note(body: dict[str, Any]) -> Note:
     if "started" in body:
-        return Started(str(body["started"]), datetime.fromisoformat(body["at"]))
+        return Started(str(body["started"]), datetime.fromisoformat(body["at"]), _anchor(body))
     if "seen" in body:
         start_mm, end_mm = body["seen"]
-        anchor = body.get("anchor")
         return Seen(
             float(start_mm),
             float(end_mm),
             tuple(Defect(*row) for row in body.get("defects", ())),
             float(body["error"]),
-            None if anchor is None else (int(anchor[0]), float(anchor[1]), str(anchor[2])),
+            _anchor(body),
         )
     if "settled" in body:
         return Settled(int(body["settled"]), body["verdict"], bool(body["late"]))
     return Ended(datetime.fromisoformat(body["ended"]), float(body["length"]))
+
+
+def _anchored(anchor: Anchor | None) -> dict[str, Any]:
+    return {} if anchor is None else {"anchor": [anchor[0], round(anchor[1], 3), anchor[2]]}
+
+
+def _anchor(body: dict[str, Any]) -> Anchor | None:
+    if "anchor" not in body:
+        return None
+    count, mm, boot = body["anchor"]
+    return int(count), float(mm), str(boot)
 
 
 def _row(defect: Defect) -> list[str | float | int]:

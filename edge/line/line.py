@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from edge.errors import LotAbsent
 from edge.line.diary import Anchor, Ended, Note, Seen, Settled, Started, read, write
+from edge.line.geometry import Defect
 from edge.line.locator import Locator
 from edge.line.notebook import Notebook
 from edge.line.position import EncoderPositioner, Positioner
@@ -35,6 +36,21 @@ CLOSE_NS = 2_000_000_000
 
 TOTALS_NS = 1_000_000_000
 """Least time between two tellings of a lot's totals."""
+
+
+RECENT = 32
+"""Frames that are remembered for a lot whose start is told of late."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a frame showed, in positions of the strip."""
+
+    start_mm: float
+    end_mm: float
+    defects: tuple[Defect, ...]
+    error_mm: float
+    captured_ns: int
 
 
 class StripLine:
@@ -76,6 +92,7 @@ class StripLine:
         self._over: dict[str, Run] = {}
         self._notebook = Notebook()
         self._judged: deque[tuple[float, float, bool]] = deque()  # where, and whether it may pass
+        self._recent: deque[_Shown] = deque(maxlen=RECENT)
         self._told: tuple[int, LotTotals] | None = None
         self._late = 0
         self._error_mm = 0.0  # of the last frame's position
@@ -113,12 +130,11 @@ class StripLine:
             geometry.place(region, position.mm, header.width, header.sequence)
             for region in result.regions
         ]
+        frame = _Shown(start_mm, end_mm, tuple(defects), position.error_mm, header.captured_ns)
+        self._recent.append(frame)
         events: list[LineEvent] = []
         for run in (*self._ending, self._run):
-            seen = run.see(start_mm, end_mm, defects, position.error_mm)
-            if seen is not None and run.key is not None:
-                seen = replace(seen, anchor=self._anchor(run))
-                events += self._notebook.add(run.key, seen, header.captured_ns)
+            events += self._show(run, frame)
             events += self._told_of(run, run.settle(start_mm))
         self._error_mm = position.error_mm
         placed = self.place(alerts)
@@ -164,8 +180,13 @@ class StripLine:
         self._run = Run(
             self._settings, None if position is None else position.mm, at, key=key, name=name
         )
+        events.append(write(key, Started(name, at, self._anchor(self._run))))
+        # Frames that were taken after the command came may have been judged before it was read.
+        for frame in self._recent:
+            if position is not None and frame.end_mm > position.mm:
+                events += self._show(self._run, frame)
         self._told = at_ns, _totals(self._run)
-        return (*events, write(key, Started(name, at)), self._told[1])
+        return (*events, self._told[1])
 
     def end_lot(self, at: datetime, at_ns: int) -> tuple[LineEvent, ...]:
         """See :class:`edge.protocols.Line`."""
@@ -205,6 +226,15 @@ class StripLine:
     def reported(self, key: str) -> None:
         """See :class:`edge.protocols.Line`."""
         del self._over[key]
+
+    def _show(self, run: Run, frame: _Shown) -> list[LotEntry]:
+        """What of a frame belongs to a run, noted in its diary."""
+        seen = run.see(frame.start_mm, frame.end_mm, frame.defects, frame.error_mm)
+        if seen is None or run.key is None:
+            return []
+        return self._notebook.add(
+            run.key, replace(seen, anchor=self._anchor(run)), frame.captured_ns
+        )
 
     def _end(self, at: datetime, at_ns: int) -> tuple[LineEvent, ...]:
         """The run that is open ends; what follows belongs to no lot."""
@@ -298,13 +328,14 @@ def _told_again(
         match note:
             case Started(name, at):
                 run.name, run.started_at = name, at
+                anchor = note.anchor
             case Seen():
                 run.take(note)
                 anchor = note.anchor or anchor
             case Settled(index, verdict, late):
                 run.skip(index, verdict, late)
             case Ended(at, length_mm):
-                run.ended_at, run.length_mm = at, length_mm
+                run.cut(length_mm, at)
     return run, anchor
 
 

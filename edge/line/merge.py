@@ -52,6 +52,10 @@ class DefectMerger:
             self._join(defect, defect.first)
         return self._close(start_mm - self._gap_mm)
 
+    def forget(self, behind_mm: float) -> None:
+        """What has its middle behind a place belongs to another strip."""
+        self._open = [one for one in self._open if (one.x0_mm + one.x1_mm) / 2 <= behind_mm]
+
     def finish(self) -> list[Defect]:
         """The strip has ended: every defect is over."""
         return self._close(float("inf"))

@@ -95,9 +95,15 @@ class Run:
         """
         known = position_mm is not None and self.origin_mm is not None
         length = position_mm - self.origin_mm if known else self.reached_mm  # type: ignore[operator]
-        self.length_mm = max(length, 0.0)
-        self.ended_at, self.ended_ns = at, now_ns
-        return self.length_mm
+        self.ended_ns = now_ns
+        return self.cut(max(length, 0.0), at)
+
+    def cut(self, length_mm: float, at: datetime) -> float:
+        """The run is so long; what was seen behind its end is none of it. Returns the length."""
+        self.length_mm, self.ended_at = length_mm, at
+        self._closed = [one for one in self._closed if _middle(one) <= length_mm]
+        self._merger.forget(length_mm)
+        return length_mm
 
     def see(
         self, start_mm: float, end_mm: float, defects: Iterable[Defect], error_mm: float = 0.0

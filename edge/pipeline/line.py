@@ -56,7 +56,7 @@ class LineParts:
     """
 
     line: Line
-    archive: Callable[[LotReport], None]
+    archive: Callable[[LotReport], object]
     encoder: Encoder | None = None
     open_gate: Callable[[], LineOutput] | None = None
     open_lots: Callable[[], LineInput] | None = None

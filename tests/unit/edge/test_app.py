@@ -124,7 +124,7 @@ def test_other_numbers_than_golden_are_refused(
     def mismatch(*_: object) -> None:
         raise GoldenMismatch("output differs")
 
-    monkeypatch.setattr("edge.app.check_golden", mismatch)
+    monkeypatch.setattr("edge.app.tasks.check_golden", mismatch)
     with pytest.raises(GoldenMismatch):
         app.open_task("face_mask", ("blob_detector", "tint_classifier"), models_dir=FIXTURES)
 
@@ -133,7 +133,7 @@ def test_without_golden_the_same_machine_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The twin: only the golden check finds it."""
-    monkeypatch.setattr("edge.app.check_golden", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr("edge.app.tasks.check_golden", lambda *_: pytest.fail("asked"))
     app.open_task(
         "face_mask",
         ("blob_detector", "tint_classifier"),
@@ -182,7 +182,7 @@ def test_only_the_first_worker_pays_for_the_golden_check(
 ) -> None:
     """For three workers each of the two bundles is checked once: it is the same file."""
     calls: list[object] = []
-    monkeypatch.setattr("edge.app.check_golden", lambda *args: calls.append(args))
+    monkeypatch.setattr("edge.app.tasks.check_golden", lambda *args: calls.append(args))
     config = config_of(tmp_path, inference={"workers": 3, "threads": 1})
     close(app.build(config, sink=FakeSink()))
     assert len(calls) == 2

@@ -279,7 +279,7 @@ def test_newer_schema_is_refused(outbox: Outbox, path: Path) -> None:
     """A database of a newer version is left alone."""
     outbox.close()
     raw = sqlite3.connect(path)
-    raw.execute("PRAGMA user_version=2")
+    raw.execute("PRAGMA user_version=3")
     raw.close()
     with pytest.raises(OutboxError, match="written by a newer LineSight"):
         Outbox.open(path, boot_id="b")

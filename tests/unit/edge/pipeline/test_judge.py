@@ -32,7 +32,7 @@ class Rig:
             self.tracker,
             self.rule,
             station=lambda: STATION,
-            store=self.stored.append,
+            store=lambda *items: self.stored.extend(items),
             publish=self.published.append,
             health=self.health,
             observer=observer,

@@ -1,4 +1,4 @@
-"""The composition root: the only file of the service that names concrete classes."""
+"""A station as its configuration says."""
 
 from __future__ import annotations
 
@@ -10,25 +10,20 @@ from functools import partial
 from pathlib import Path
 
 from edge import __version__
+from edge.app.line import open_line
+from edge.app.tasks import open_tasks
 from edge.config import Camera as CameraConfig
 from edge.config import Config, read_password
-from edge.contract.bundle import Bundle, choose_variant, find_bundle, search_path
-from edge.contract.choice import read_choice
-from edge.contract.golden import check_golden
-from edge.engines import open_engine, runtime_name
+from edge.engines import runtime_name
 from edge.errors import RuntimeAbsent
 from edge.health import Health, boot_id, clock_synced
 from edge.messages import StationInfo, Topics, encode_availability
 from edge.outbox import Outbox
 from edge.pipeline import AlertIds, Camera, Description, LastExit, Observer, Pipeline
-from edge.protocols import Engine, Sink, Source, Task
+from edge.protocols import Encoder, Sink, Source, Task
 from edge.rules import DefectRule, MaskRule, RateLimited
 from edge.sinks.mqtt import MqttSettings, MqttSink
 from edge.sources import open_source
-from edge.tasks.classification import ClassificationTask
-from edge.tasks.detection import DetectionTask
-from edge.tasks.face_mask import FaceMaskTask
-from edge.tasks.segmentation import SegmentationTask
 from edge.tracking import IouTracker
 
 OUTBOX = "outbox.db"
@@ -42,6 +37,7 @@ def build(
     models: Path | None = None,
     tasks: Sequence[Task] | None = None,
     sources: Sequence[Source] | None = None,
+    encoder: Encoder | None = None,
     outbox: str = OUTBOX,
     health_interval_s: float = 30.0,
 ) -> Pipeline:
@@ -61,6 +57,8 @@ def build(
         One for each worker, in place of those that ``[models]`` names: a benchmark's.
     sources
         One for each camera, in place of those that the URIs name: a benchmark's.
+    encoder
+        In place of the one that ``[line.encoder]`` names: a demo's.
     outbox
         The database's file name in ``state_dir``.
     health_interval_s
@@ -86,12 +84,16 @@ def build(
     sources = sources or [_open_source(camera) for camera in config.camera]
     ids = AlertIds()
     max_bytes = config.outbox.max_mb << 20
+    line = open_line(config, station.boot_id, encoder) if config.line is not None else None
+    # Of a strip each frame shows other steel: the next one does not make up for it.
+    over_strip = None if line is None else line.camera
     cameras = [
         Camera(
             id=camera.id,
             source=source,
-            policy=camera.mailbox or ("latest" if source.live else "every"),
-            tracker=_tracker(config),
+            policy=camera.mailbox
+            or ("latest" if source.live and camera.id != over_strip else "every"),
+            tracker=_tracker(config) if line is None or camera.id != line.camera else line.tracker,
             rule=_rule(config, ids),
             max_age_ms=config.inference.max_age_ms,
         )
@@ -100,7 +102,7 @@ def build(
     return Pipeline(
         station=station,
         cameras=cameras,
-        tasks=_tasks(config, models) if tasks is None else tasks,
+        tasks=open_tasks(config, models) if tasks is None else tasks,
         sink=sink or _mqtt(config, station),
         open_outbox=partial(
             Outbox.open,
@@ -119,108 +121,9 @@ def build(
         health_interval_s=health_interval_s,
         description=_description(),
         last_exit=LastExit((config.station.state_dir / outbox).with_suffix(".exit")),
+        line=None if line is None else line.parts,
         observer=observer,
     )
-
-
-def open_task(
-    task: str,
-    names: Sequence[str],
-    *,
-    variant: str = "auto",
-    threads: int = 2,
-    models: Path | None = None,
-    models_dir: Path | None = None,
-    state_dir: Path | None = None,
-    golden: bool = True,
-) -> Task:
-    """The task of a station, ready to judge frames in one thread.
-
-    Parameters
-    ----------
-    task, names
-        ``face_mask`` with the names of a detector's and a classifier's bundle, or
-        ``steel_defect`` with that of a segmenter's.
-    variant
-        Of every model; ``auto`` takes what was measured or is known to suit this machine.
-    threads
-        Of each interpreter.
-    models, models_dir
-        Searched for bundles before the installed ones.
-    state_dir
-        Where a measured choice of variants is kept.
-    golden
-        Whether to try the golden vectors first: wrong numbers look like wrong faces later.
-
-    Raises
-    ------
-    ModelError
-        A bundle is missing, damaged, or computes other numbers here than where it was made.
-    EngineError
-        The runtime is absent or cannot load the model.
-    """
-    search = search_path(models, models_dir)
-    choice = read_choice(state_dir) if state_dir is not None else {}
-    bundles = [find_bundle(name, search) for name in names]
-    engines: list[Engine] = []
-    try:
-        for bundle in bundles:
-            chosen = choose_variant(bundle.manifest, variant, choice)
-            engines.append(open_checked(bundle, chosen, threads=threads, golden=golden))
-        if task == "steel_defect":
-            return SegmentationTask(bundles[0].manifest, engines[0])
-        return FaceMaskTask(
-            DetectionTask(bundles[0].manifest, engines[0]),
-            ClassificationTask(bundles[1].manifest, engines[1]),
-        )
-    except BaseException:
-        for engine in engines:
-            engine.close()
-        raise
-
-
-def open_checked(bundle: Bundle, variant: str, *, threads: int, golden: bool = True) -> Engine:
-    """An engine for one variant of a bundle, after its hash and its golden vectors were checked.
-
-    Raises
-    ------
-    ModelError
-        The file is damaged, or computes other numbers here than where it was made.
-    EngineError
-        The runtime is absent or cannot load the model.
-    """
-    engine = open_engine(bundle, variant, threads=threads)
-    if golden:
-        try:
-            check_golden(bundle, variant, engine.infer)
-        except BaseException:
-            engine.close()
-            raise
-    return engine
-
-
-def _tasks(config: Config, models: Path | None) -> Sequence[Task]:
-    """One task for each worker; the golden vectors are tried once."""
-    tasks: list[Task] = []
-    try:
-        tasks.extend(
-            open_task(
-                config.station.task,
-                config.bundles,
-                variant=config.models.variant,
-                threads=config.inference.threads,
-                models=models,
-                models_dir=config.station.models_dir,
-                state_dir=config.station.state_dir,
-                golden=number == 0,
-            )
-            for number in range(config.inference.workers)
-        )
-    except BaseException:
-        for task in tasks:
-            task.close()
-        raise
-    return tasks
 
 
 def _open_source(camera: CameraConfig) -> Source:

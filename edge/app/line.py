@@ -1,0 +1,130 @@
+"""A factory line as its table says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from edge.config import Config, LineTable, line_camera
+from edge.errors import ConfigError
+from edge.line.archive import Archive
+from edge.line.geometry import Geometry
+from edge.line.grading import GradeRule, Lanes
+from edge.line.line import StripLine
+from edge.line.locator import Locator
+from edge.line.position import EncoderPositioner, Positioner, SpeedPositioner
+from edge.line.settings import LineSettings
+from edge.line.tracker import StripTracker
+from edge.line.uri import (
+    CounterUri,
+    LineUri,
+    MqttUri,
+    open_encoder,
+    open_input,
+    open_output,
+    parse_line_uri,
+)
+from edge.pipeline import LineParts
+from edge.protocols import Encoder
+
+LOTS = "lots"
+"""Folder in ``state_dir`` that keeps the files of lots that are over."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedLine:
+    """What a line is put together from, and the tracker that its camera has to have."""
+
+    camera: str
+    parts: LineParts
+    tracker: StripTracker
+
+
+def open_line(config: Config, boot: str, encoder: Encoder | None = None) -> OpenedLine:
+    """The line of a station that has one.
+
+    Parameters
+    ----------
+    config
+        The station's.
+    boot
+        The kernel's id of this boot.
+    encoder
+        In place of the one that ``[line.encoder]`` names.
+
+    Raises
+    ------
+    ConfigError
+        The gate is too near.
+    """
+    table = config.line
+    assert table is not None
+    settings = line_settings(config, table)
+    positioner = _positioner(table)
+    locator = Locator(settings, positioner)
+    tracker = StripTracker(settings, locator)
+    uri = None if table.encoder is None else parse_line_uri(table.encoder.source)
+    line = StripLine(
+        settings, positioner, locator, tracker, boot=_boot(uri, boot), now=datetime.now(UTC)
+    )
+    if encoder is None and uri is not None:
+        encoder = open_encoder(uri)
+    parts = LineParts(
+        line,
+        Archive(config.station.state_dir / LOTS).keep,
+        encoder,
+        None if table.gate is None else partial(open_output, parse_line_uri(table.gate)),
+        None if table.lots is None else partial(open_input, parse_line_uri(table.lots)),
+    )
+    return OpenedLine(settings.camera, parts, tracker)
+
+
+def line_settings(config: Config, table: LineTable) -> LineSettings:
+    """What a line is like, by its table.
+
+    Raises
+    ------
+    ConfigError
+        The gate is too near.
+    """
+    camera = line_camera(table, config.camera)
+    assert camera.width is not None
+    assert camera.height is not None
+    width_mm = table.width_mm or camera.height * table.mm_per_px_y
+    frame_mm = camera.width * table.mm_per_px_x
+    try:
+        return LineSettings(
+            camera=camera.id,
+            geometry=Geometry(table.mm_per_px_x, table.mm_per_px_y, table.runs),
+            size_px=(camera.width, camera.height),
+            lanes=Lanes(width_mm, table.lanes),
+            gap_mm=table.gap_mm,
+            section_mm=table.section_mm,
+            gate_mm=table.gate_mm or 2 * (table.section_mm + frame_mm),
+            rules=tuple(
+                GradeRule(one.verdict, one.labels, one.size_mm, one.per_metre, one.lanes)
+                for one in table.grading
+            ),
+            rolls=dict(table.rolls),
+        )
+    except ValueError as error:
+        raise ConfigError(f"line.{error}") from error
+
+
+def _positioner(table: LineTable) -> Positioner:
+    if table.encoder is not None:
+        return EncoderPositioner(
+            table.encoder.mm_per_count,
+            bits=table.encoder.bits,
+            max_gap_ns=table.encoder.max_gap_ms * 1_000_000,
+        )
+    assert table.speed is not None
+    return SpeedPositioner(table.speed.mm_per_s, relative_error=table.speed.relative_error)
+
+
+def _boot(uri: LineUri | None, boot: str) -> str | None:
+    """What the count of an encoder holds in, see :class:`edge.line.line.StripLine`."""
+    if isinstance(uri, CounterUri):
+        return boot
+    return "" if isinstance(uri, MqttUri) else None
