@@ -27,7 +27,7 @@ GATE_REACH = 5
 
 THRESHOLD = 0.5
 
-FEW_PX = 20.0
+FEW_PX = 40.0
 """Pixels of the input that cost half as much as any number of them, where none is true."""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import keras
 from keras import layers
 
-from converter.training.blocks import PRIOR, conv, inverted, logit, norm
+from converter.training.blocks import PRIOR, conv, inverted, logit
 from converter.training.settings import Network
 
 UNET_CHANNELS = (8, 16, 32, 64, 64, 128)
@@ -20,9 +20,6 @@ UNET_CHANNELS = (8, 16, 32, 64, 64, 128)
 DECODER_CHANNELS = (256, 128, 64, 32, 16)
 """Of the levels of a U-Net on an encoder, from the deepest skip up to the input's resolution."""
 
-
-FINE_CHANNELS = 12
-"""Of the small network at the input's own resolution."""
 
 DROPOUT = 0.2
 """Share of the small network's coarsest channels that a training step leaves out."""
@@ -61,7 +58,7 @@ def build_segmenter(
 
 def build_small(image: keras.KerasTensor, labels: int) -> keras.KerasTensor:
     """Logits of a network for devices: inverted residuals down to stride 32 and an additive path
-    back to the input's resolution.
+    back to stride 2.
 
     Beside the path a gate says for each 16 columns whether they hold any defect at all, seen over
     the whole height: where it says no, it lowers the logits of every label. Clean surfaces are
@@ -86,19 +83,15 @@ def build_small(image: keras.KerasTensor, labels: int) -> keras.KerasTensor:
             gate = _gate(x)
         else:
             x = conv(x, channels, 3, 1, f"{name}_mix")
-    # Full resolution: a scratch is two pixels wide, and bilinear logits of stride 2 cannot draw it.
-    x = layers.Conv2DTranspose(FINE_CHANNELS, 2, 2, use_bias=False, name="s1_up")(x)
-    x = norm(x, "s1_up", activate=False)
-    x = layers.Add(name="s1_merge")([x, conv(image, FINE_CHANNELS, 3, 1, "s1", activate=False)])
-    x = layers.ReLU(max_value=6.0, name="s1_relu")(x)
-    x = _scores(x, labels, "local", kernel=3)
+    x = _scores(x, labels, "local")
     closed = layers.ReLU(name="closed")(layers.Rescaling(-1.0, name="against")(gate))
-    # Each number repeated; UpSampling2D would become several operators.
-    size = (1, int(image.shape[2]))
+    # Stride 16 to stride 2, each number repeated; UpSampling2D would become several operators.
+    size = (1, int(closed.shape[2]) * 8)
     closed = keras.ops.image.resize(
         closed, size, interpolation="nearest", data_format="channels_last"
     )
-    return layers.Subtract(name="logits")([x, closed])
+    x = layers.Subtract(name="gated")([x, closed])
+    return layers.UpSampling2D(2, interpolation="bilinear", name="logits")(x)
 
 
 def _gate(x: keras.KerasTensor) -> keras.KerasTensor:
@@ -113,9 +106,9 @@ def _double(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return layers.UpSampling2D(2, interpolation="bilinear", name=name)(x)
 
 
-def _scores(x: keras.KerasTensor, labels: int, name: str, *, kernel: int = 1) -> keras.KerasTensor:
+def _scores(x: keras.KerasTensor, labels: int, name: str) -> keras.KerasTensor:
     prior = keras.initializers.Constant(logit(PRIOR))
-    return layers.Conv2D(labels, kernel, padding="same", bias_initializer=prior, name=name)(x)
+    return layers.Conv2D(labels, 1, bias_initializer=prior, name=name)(x)
 
 
 def _plain(image: keras.KerasTensor, labels: int) -> keras.KerasTensor:

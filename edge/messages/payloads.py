@@ -337,7 +337,7 @@ class StoredLotReport(Payload):
     started_at: Moment
     ended_at: Moment
     length_mm: Annotated[float, Field(ge=0.0)]
-    width_mm: Annotated[float, Field(gt=0.0)]
+    width_mm: Annotated[float, Field(ge=0.0)]
     lanes: Annotated[int, Field(ge=1)]
     covered: Score
     gaps_mm: tuple[tuple[float, float], ...]

@@ -18,10 +18,12 @@ KEY = "0123456789abcdef-7"
 
 
 def start(strip: Strip, at_mm: float, name: str = "C-1") -> None:
+    """A lot begins at a position of the strip."""
     strip.events += strip.line.start_lot(KEY, name, AT, round(at_mm * MS))
 
 
 def end(strip: Strip, at_mm: float) -> None:
+    """The open lot ends at a position of the strip."""
     strip.events += strip.line.end_lot(AT + timedelta(seconds=1), round(at_mm * MS))
 
 
