@@ -106,7 +106,7 @@ def line_settings(config: Config, table: LineTable) -> LineSettings:
                 GradeRule(one.verdict, one.labels, one.size_mm, one.per_metre, one.lanes)
                 for one in table.grading
             ),
-            rolls=dict(table.rolls),
+            rolls={roll.name: roll.diameter_mm for roll in table.roll},
         )
     except ValueError as error:
         raise ConfigError(f"line.{error}") from error

@@ -38,8 +38,8 @@ class SpeedSettings(Table):
     """
 
     mm_per_s: Annotated[float, Field(ge=0.0, le=1e6)]
-    published: bool = False
-    relative_error: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
+    published: Annotated[bool, Field(validate_default=True)] = False
+    relative_error: Annotated[float, Field(ge=0.0, le=0.5)] = 0.01
 
     @field_validator("published")
     @classmethod
@@ -59,6 +59,15 @@ class GradeSettings(Table):
     size_mm: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0
     per_metre: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     lanes: tuple[Annotated[int, Field(ge=1, le=64)], ...] = ()
+
+
+class RollSettings(Table):
+    """``[[line.roll]]``: a roll that touches the strip; its circumference tells it by a defect that
+    comes again and again.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    diameter_mm: Millimetres
 
 
 class LineTable(Table):
@@ -82,9 +91,7 @@ class LineTable(Table):
     gate_mm: Millimetres | None = None
     gate: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     lots: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    rolls: dict[Annotated[str, Field(min_length=1, max_length=64)], Millimetres] = Field(
-        default_factory=dict
-    )
+    roll: tuple[RollSettings, ...] = ()
     grading: tuple[GradeSettings, ...] = ()
     speed: SpeedSettings | None = None
     encoder: Annotated[EncoderSettings | None, Field(validate_default=True)] = None

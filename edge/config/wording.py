@@ -87,6 +87,8 @@ _PATTERNS = {
     "root": "use levels of A-Z a-z 0-9 _ . - with / between them, no wildcards",
     "detector": "a bundle's name is a-z, then a-z 0-9 _",
     "classifier": "a bundle's name is a-z, then a-z 0-9 _",
+    "segmenter": "a bundle's name is a-z, then a-z 0-9 _",
+    "camera": _IDENTIFIER,
     "host": "a host name or address without port, user or spaces",
 }
 
