@@ -13,6 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.demo.coil import Coil
+from edge.demo.line_camera import StripSource
+from edge.demo.motion import Motion
 from edge.errors import SourceUnavailable
 from edge.protocols import Source
 from edge.sources import open_source
@@ -74,6 +77,12 @@ def _synthetic(uri: str) -> Callable[[Path], Source]:
     return lambda _: open_source(f"synthetic://{uri}", camera="door")
 
 
+def _strip(_: Path) -> Source:
+    """Has run out 0.14 s after it began: six frames, if none is lost."""
+    coil, motion = Coil(1, 100.0, 24.0, 0.5), Motion(1130.0, 0.0, ramp_s=0.05)
+    return StripSource(coil, motion, "door", width_px=64, height_px=48, fps=40.0)
+
+
 CASES = [
     Case("video", lambda folder: _video(folder, ""), 5, 0.1),
     Case("video twice, own rate", lambda folder: _video(folder, "?loop=2&fps=50"), 10, 0.02),
@@ -88,6 +97,7 @@ CASES = [
     Case("noise, fast", _synthetic("noise?width=64&height=48&frames=6&pace=fast"), 6),
     Case("gradient", _synthetic("gradient?width=64&height=48&frames=6&fps=40"), 6, 0.025),
     Case("black, live", _synthetic("black?width=64&height=48&frames=6&fps=40&live=1"), 6, 0.025),
+    Case("strip", _strip, 6, 0.025),
 ]
 
 
