@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -114,12 +115,13 @@ def _longest_row(
     """Rows of ``places`` (x, y) that stand at a constant distance; None when there are too few."""
     best: list[int] = []
     best_period = math.inf
+    lane = _Places(places[:, 0].tolist(), places[:, 1].tolist(), tolerance)
     for period in _candidates(places, tolerance, shortest, longest):
         for start in range(len(places)):
             # A row that could begin one period earlier was looked at there.
-            if _next(places, start, -period, tolerance) is not None:
+            if lane.next(start, -period) is not None:
                 continue
-            row = _row(places, start, period, tolerance)
+            row = lane.row(start, period)
             longer = len(row) > len(best)
             if longer or (len(row) == len(best) and period < best_period - tolerance):
                 best, best_period = row, period
@@ -140,36 +142,47 @@ def _candidates(places: Floats, tolerance: float, shortest: float, longest: floa
         distances, distances - tolerance, "left"
     )
     chosen: list[float] = []
+    taken = np.zeros(len(distances), np.bool_)
     for k in np.argsort(-support, kind="stable").tolist():
         if support[k] < 2 or len(chosen) == CANDIDATES:
             break
-        if all(abs(distances[k] - one) > tolerance for one in chosen):
+        if not taken[k]:
             near = np.abs(distances - distances[k]) <= tolerance
             chosen.append(float(np.median(distances[near])))
+            taken |= np.abs(distances - chosen[-1]) <= tolerance
+            taken[k] = True
     return chosen
 
 
-def _row(places: Floats, start: int, period: float, tolerance: float) -> list[int]:
-    row = [start]
-    while True:
-        following = _next(places, row[-1], period, tolerance)
-        if following is None:  # one may be missing
-            following = _next(places, row[-1], 2 * period, tolerance)
-        if following is None:
-            return row
-        row.append(following)
+class _Places:
+    """Defects by x; plain lists, since a search in a few of them is no work for arrays."""
 
+    def __init__(self, x: list[float], y: list[float], tolerance: float) -> None:
+        self._x, self._y = x, y
+        self._tolerance = tolerance
 
-def _next(places: Floats, at: int, step: float, tolerance: float) -> int | None:
-    """The defect that stands a step away in the same lane, the nearest to that place."""
-    x, y = places[at]
-    first = np.searchsorted(places[:, 0], x + step - tolerance, "left")
-    last = np.searchsorted(places[:, 0], x + step + tolerance, "right")
-    rows = np.arange(first, last)
-    rows = rows[np.abs(places[rows, 1] - y) <= tolerance]
-    if not len(rows):
-        return None
-    return int(rows[np.abs(places[rows, 0] - x - step).argmin()])
+    def row(self, start: int, period: float) -> list[int]:
+        """Those that follow one another at the period; one at a time may be missing."""
+        row = [start]
+        while True:
+            following = self.next(row[-1], period)
+            if following is None:
+                following = self.next(row[-1], 2 * period)
+            if following is None:
+                return row
+            row.append(following)
+
+    def next(self, at: int, step: float) -> int | None:
+        """The defect that stands a step away in the same lane, the nearest to that place."""
+        x, y, tolerance = self._x[at] + step, self._y[at], self._tolerance
+        best, best_off = None, math.inf
+        for k in range(bisect.bisect_left(self._x, x - tolerance), len(self._x)):
+            if self._x[k] > x + tolerance:
+                break
+            off = abs(self._x[k] - x)
+            if off < best_off and abs(self._y[k] - y) <= tolerance:
+                best, best_off = k, off
+        return best
 
 
 def _roll(period: float, rolls: Mapping[str, float]) -> str | None:

@@ -57,6 +57,8 @@ class Capture:
         self._mailbox = mailbox
         self._health = health
         self._on_change = on_change
+        self.on_frame: Callable[[], None] = lambda: None
+        """Called when a frame has come, before it is handed over."""
         # Jitter between many stations, not a secret.
         self._backoff = backoff or Backoff(0.5, 3.0, random.Random())  # noqa: S311
         self._online = False
@@ -116,6 +118,7 @@ class Capture:
             if frame is None:
                 _log.info("camera %s: the source is over", mailbox.camera)
                 return
+            self.on_frame()
             self._health.frame_in()
             self._change(online=True)
             self._backoff.reset()

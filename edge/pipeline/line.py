@@ -116,7 +116,7 @@ class LineDesk:
                 self._say(self._line.restore(entries, datetime.now(UTC)))
             except ValueError as error:
                 _log.error("a lot of before is lost: %s", error)
-            if self._line.lot is not None:
+            if entries and self._line.lot is not None:
                 _log.warning("lot %s goes on", self._line.lot)
 
     # The owner of the camera's rule.

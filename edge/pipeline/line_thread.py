@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,6 +54,7 @@ class LineThread:
         self._desk = desk
         self._parts = parts
         self._health = health
+        self._reading = threading.Lock()
         self._encoder_open = False
         self._encoder_retry_ns = 0
         self._gate = _Wire("gate")
@@ -65,7 +68,7 @@ class LineThread:
             while not stage.stopping:
                 stage.beat()
                 now_ns = time.monotonic_ns()
-                self._read_encoder(now_ns)
+                self.read_encoder()
                 self._read_lots(now_ns)
                 self._drive_gate(self._desk.pass_time(now_ns), now_ns)
                 self._count(now_ns)
@@ -74,30 +77,44 @@ class LineThread:
             for wire in (self._gate, self._lots):
                 if wire.port is not None:
                     wire.port.close()
+            self._close_encoder()
+
+    def read_encoder(self) -> None:
+        """Take a sample now, unless the encoder is away; any thread may call it.
+
+        The camera's thread does when a frame has come: so the position at its capture lies between
+        two samples, however late this thread is.
+        """
+        encoder = self._parts.encoder
+        if encoder is None:
+            return
+        with self._reading:
+            now_ns = time.monotonic_ns()
+            if now_ns < self._encoder_retry_ns:
+                return
+            try:
+                if not self._encoder_open:
+                    encoder.open()
+                    self._encoder_open = True
+                self._desk.tell(encoder.read())
+            except LineUnavailable as error:
+                encoder.close()
+                if not self._encoder_retry_ns:
+                    _log.warning("%s; trying again", error)
+                self._encoder_open = False
+                self._encoder_retry_ns = now_ns + RETRY_NS
+                self._health.failing("encoder", error.message)
+                return
+            if self._encoder_retry_ns:
+                _log.warning("the encoder answers again")
+                self._encoder_retry_ns = 0
+                self._health.failing("encoder", None)
+
+    def _close_encoder(self) -> None:
+        with self._reading:
+            self._encoder_retry_ns = sys.maxsize  # no frame opens it again
             if self._parts.encoder is not None:
                 self._parts.encoder.close()
-
-    def _read_encoder(self, now_ns: int) -> None:
-        encoder = self._parts.encoder
-        if encoder is None or now_ns < self._encoder_retry_ns:
-            return
-        try:
-            if not self._encoder_open:
-                encoder.open()
-                self._encoder_open = True
-            self._desk.tell(encoder.read())
-        except LineUnavailable as error:
-            encoder.close()
-            if not self._encoder_retry_ns:
-                _log.warning("%s; trying again", error)
-            self._encoder_open = False
-            self._encoder_retry_ns = now_ns + RETRY_NS
-            self._health.failing("encoder", error.message)
-            return
-        if self._encoder_retry_ns:
-            _log.warning("the encoder answers again")
-            self._encoder_retry_ns = 0
-            self._health.failing("encoder", None)
 
     def _read_lots(self, now_ns: int) -> None:
         """Begin and end lots as the input says; what it says at first changes nothing."""

@@ -131,6 +131,11 @@ class Pipeline:
             health, self.publisher.publish, station=self._who, interval_s=health_interval_s
         )
         self.line = None if line is None else self._line_desk(line, ids)
+        self._line_stages: list[Stage] = []
+        self._line_thread: LineThread | None = None
+        if line is not None and self.line is not None:
+            self._line_thread = LineThread(self.line, line, health.line)
+            self._line_stages.append(Stage("line", self._line_thread.run))
         self._judges = {camera.id: self._judge(camera, observer) for camera in cameras}
         self._presences = {
             camera.id: Presence(camera.id, station=self._who, publish=self.publisher.publish)
@@ -140,10 +145,6 @@ class Pipeline:
         self._workers = [self._worker(n, task) for n, task in enumerate(tasks)]
         self._outbox = Stage("outbox", self.store.run, heartbeat_s=15.0, interrupt=self.store.wake)
         self._publish = Stage("publish", self.publisher.run, heartbeat_s=15.0, interrupt=sink.wake)
-        self._line_stages: list[Stage] = []
-        if line is not None and self.line is not None:
-            body = LineThread(self.line, line, health.line)
-            self._line_stages.append(Stage("line", body.run))
         self._stages = [
             *self._captures,
             *self._workers,
@@ -358,6 +359,12 @@ class Pipeline:
         health.mailbox_drops = lambda: mailbox.counts.dropped
         presence = self._presences[camera.id]
         body = Capture(camera.source, mailbox, health, on_change=presence.tell)
+        if (
+            self._line_thread is not None
+            and self.line is not None
+            and self.line.camera == camera.id
+        ):
+            body.on_frame = self._line_thread.read_encoder
         return Stage(f"capture:{camera.id}", body.run, interrupt=mailbox.close)
 
     def _worker(self, number: int, task: Task) -> Stage:

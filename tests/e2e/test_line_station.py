@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from edge.demo.coil import Coil, Planted
 from edge.demo.line_camera import StripEncoder, StripSource
 from edge.demo.motion import Motion
 from edge.pipeline import Pipeline
-from edge.records import Command
 from tests.fakes import FakeSink
 from tests.helpers.planted import PlantedTask
 
@@ -67,28 +65,24 @@ class LineStation:
         self.ended_s = 0.0
         self.reported_s = 0.0
 
-    def command(self, verb: str, **arguments: object) -> None:
-        """A command comes in."""
-        now = time.monotonic_ns()
-        self.pipeline.inbox.put(Command(verb, f"{verb}-{now}", None, arguments, None, None, now))
-
     def run(self) -> None:
         """Run the coil as one lot, from before its head to behind its tail."""
-        self.command("lot_start", lot="C-1")
-        self.pipeline.run(self._until_reported(lambda: True))
+        assert self.pipeline.line is not None
+        self.pipeline.line.start_lot("C-1", time.monotonic_ns())
+        self.pipeline.run(self._quit_within)
+        assert self.messages("/lot/report")
+        self.reported_s = self.reported_s or time.monotonic()
 
-    def _until_reported(self, _: Callable[[], bool]) -> Callable[[float], bool]:
-        def quit_within(wait_s: float) -> bool:
-            time.sleep(min(wait_s, 0.02))
-            over = self.source.run.mm(time.monotonic_ns()) > self.coil.length_mm
-            if over and not self.ended_s:
-                self.ended_s = time.monotonic()
-                self.command("lot_end")
-            if self.ended_s and not self.reported_s and self.messages("/lot/report"):
-                self.reported_s = time.monotonic()
-            return False
-
-        return quit_within
+    def _quit_within(self, wait_s: float) -> bool:
+        assert self.pipeline.line is not None
+        time.sleep(min(wait_s, 0.01))  # between two looks; the strip runs meanwhile
+        now_ns = time.monotonic_ns()
+        if not self.ended_s and self.source.run.mm(now_ns) > self.coil.length_mm:
+            self.ended_s = time.monotonic()
+            self.pipeline.line.end_lot(now_ns)
+        if self.ended_s and not self.reported_s and self.messages("/lot/report"):
+            self.reported_s = time.monotonic()
+        return False
 
     def messages(self, tail: str) -> list[dict[str, Any]]:
         """What was sent on topics that end so."""
@@ -102,8 +96,8 @@ class LineStation:
 
 
 def varying(mm_per_s: float) -> Motion:
-    """A strip that speeds up and slows down by a third, twice a second."""
-    return Motion(mm_per_s, variation=0.33, period_s=0.5, ramp_s=0.5)
+    """A strip that speeds up and slows down by a third, every second."""
+    return Motion(mm_per_s, variation=0.33, period_s=1.0, ramp_s=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -205,13 +199,9 @@ def test_a_constant_speed_in_place_of_the_encoder_is_found_out(tmp_path: Path) -
     """
     coil = Coil.standard(5, length_mm=4_000.0, width_mm=64.0, mm_per_px=PX_MM, roll_mm=None)
     station = LineStation(tmp_path, coil, varying(2000.0), fps=30.0)
-    run = station.source.run
-
-    def even(mono_ns: int) -> int:
-        return math.floor(2000.0 * run.seconds(mono_ns) / COUNT_MM)
-
-    run.motion.count = lambda t_s, mm: math.floor(2000.0 * t_s / mm)  # type: ignore[method-assign]
-    assert even(0) >= 0
+    station.source.run.motion.count = lambda t_s, mm_per_count: math.floor(  # type: ignore[method-assign]
+        2000.0 * t_s / mm_per_count
+    )
     station.run()
     rows = station.report["defect_rows"]
     off = [

@@ -154,7 +154,8 @@ def _errors(positioner: EncoderPositioner | SpeedPositioner) -> list[tuple[float
     for k in range(120):
         frame_ns = began_ns + round(k * 1e9 / 17) + 1_234_567 * (k > 0)
         while isinstance(positioner, EncoderPositioner) and counted_ns <= frame_ns + 5 * MS:
-            positioner.add(MOTION.count((counted_ns - began_ns) / 1e9, COUNT_MM), counted_ns)
+            count = MOTION.count((counted_ns - began_ns) / 1e9, COUNT_MM)
+            positioner.tell(EncoderSample(count, counted_ns))
             counted_ns += 5 * MS
         position = positioner.at(frame_ns)
         assert position is not None
