@@ -40,6 +40,14 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """The service was started anew while the lot ran; ``counted``: its encoder counted on."""
+
+    at: datetime
+    counted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A section got its verdict."""
 
@@ -56,7 +64,7 @@ class Ended:
     length_mm: float
 
 
-Note = Started | Seen | Settled | Ended
+Note = Started | Seen | Resumed | Settled | Ended
 
 
 def write(lot: str, note: Note) -> LotEntry:
@@ -70,6 +78,8 @@ def write(lot: str, note: Note) -> LotEntry:
                 body["defects"] = [_row(defect) for defect in note.defects]
             body["error"] = round(note.error_mm, 3)
             body |= _anchored(note.anchor)
+        case Resumed(at, counted):
+            body = {"resumed": at.isoformat(), "counted": counted}
         case Settled(index, verdict, late):
             body = {"settled": index, "verdict": verdict, "late": late}
         case Ended(at, length_mm):
@@ -107,6 +117,8 @@ def _note(body: dict[str, Any]) -> Note:
             float(body["error"]),
             _anchor(body),
         )
+    if "resumed" in body:
+        return Resumed(datetime.fromisoformat(body["resumed"]), bool(body["counted"]))
     if "settled" in body:
         return Settled(int(body["settled"]), body["verdict"], bool(body["late"]))
     return Ended(datetime.fromisoformat(body["ended"]), float(body["length"]))

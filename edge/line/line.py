@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from edge.errors import LotAbsent
-from edge.line.diary import Anchor, Ended, Note, Seen, Settled, Started, read, write
+from edge.line.diary import Anchor, Ended, Note, Resumed, Seen, Settled, Started, read, write
 from edge.line.geometry import Defect
 from edge.line.locator import Locator
 from edge.line.notebook import Notebook
@@ -213,8 +213,9 @@ class StripLine:
                 continue
             counted = self._resumed(anchor)
             run.resume(counted=counted)
+            run.restarts += 1
             self._run = run
-            events.append(_totals(run))
+            events += [write(key, Resumed(now, counted)), _totals(run)]
         return tuple(events)
 
     def report(self, key: str) -> LotReport:
@@ -332,6 +333,8 @@ def _told_again(
             case Seen():
                 run.take(note)
                 anchor = note.anchor or anchor
+            case Resumed():
+                run.restarts += 1
             case Settled(index, verdict, late):
                 run.skip(index, verdict, late)
             case Ended(at, length_mm):

@@ -178,7 +178,6 @@ class Run:
         """It goes on after a restart. Where the encoder ``counted`` meanwhile, positions of the
         strip are places of the run; else the strip is taken to have stood still.
         """
-        self.restarts += 1
         self.origin_mm = 0.0 if counted else None
 
     def lot(self) -> Lot:
