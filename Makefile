@@ -1,10 +1,12 @@
 # Two commands do everything on a fresh Debian or Raspberry Pi OS machine:
-#   make demo [SOURCE=0|FILE|URI]   install what it takes and watch the station work
+#   make demo [STATION=steel_defect] [SOURCE=0|FILE|FOLDER|URI]
+#                                   install what it takes and watch the station work
 #   make test                       install what the tests take and run them all
 # and `make check` is what a change has to pass besides: lint, format, types, import contracts.
 PYTHON ?= python3
 VENV   ?= .venv
 SOURCE ?=
+STATION ?= face_mask
 DEMO   ?= demo-out
 BIN    := $(VENV)/bin
 DEPS   := Makefile pyproject.toml $(wildcard constraints/*.txt)
@@ -16,7 +18,7 @@ export LINESIGHT_REQUIRE_SYSTEMD = 1
 .PHONY: demo test test-numpy1 check format schemas wheel constraints clean
 
 demo: $(VENV)/.demo
-	$(BIN)/linesight demo --out "$(DEMO)" --json "$(DEMO)/demo.json" $(if $(SOURCE),--source "$(SOURCE)")
+	$(BIN)/linesight demo --station "$(STATION)" --out "$(DEMO)" --json "$(DEMO)/demo.json" $(if $(SOURCE),--source "$(SOURCE)")
 
 # Everything but the converter's and developers' packages; the tests' environment has those too.
 $(VENV)/.demo: $(DEPS) tools/install.sh

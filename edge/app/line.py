@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from edge.config import Config, LineTable, line_camera
+from edge.config import Config, LineTable, frame_size, line_camera
 from edge.errors import ConfigError
 from edge.line.archive import Archive
 from edge.line.geometry import Geometry
@@ -89,15 +89,15 @@ def line_settings(config: Config, table: LineTable) -> LineSettings:
         The gate is too near.
     """
     camera = line_camera(table, config.camera)
-    assert camera.width is not None
-    assert camera.height is not None
-    width_mm = table.width_mm or camera.height * table.mm_per_px_y
-    frame_mm = camera.width * table.mm_per_px_x
+    size = frame_size(table, camera)
+    assert size is not None
+    width_mm = table.width_mm or size[1] * table.mm_per_px_y
+    frame_mm = size[0] * table.mm_per_px_x
     try:
         return LineSettings(
             camera=camera.id,
             geometry=Geometry(table.mm_per_px_x, table.mm_per_px_y, table.runs),
-            size_px=(camera.width, camera.height),
+            size_px=size,
             lanes=Lanes(width_mm, table.lanes),
             gap_mm=table.gap_mm,
             section_mm=table.section_mm,

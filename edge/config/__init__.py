@@ -16,6 +16,7 @@ from edge.config.models import (
     RuleSettings,
     Station,
     bundles_of,
+    frame_size,
     line_camera,
     without_password,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "Station",
     "build",
     "bundles_of",
+    "frame_size",
     "is_local",
     "line_camera",
     "load",

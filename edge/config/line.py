@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from edge.config.table import Identifier, Table
 from edge.line.uri import GpioUri, parse_line_uri
 
+Pixels = Annotated[int, Field(ge=16, le=8192)]
 Millimetres = Annotated[float, Field(gt=0.0, le=1e6)]
 
 
@@ -73,14 +74,16 @@ class RollSettings(Table):
 class LineTable(Table):
     """``[line]``: the strip under a camera.
 
-    ``runs`` is where it runs to in the picture; without ``width_mm`` the strip is as wide as the
-    picture is high. The gate, where the strip is acted on, lies
-    ``gate_mm`` behind the edge at which it enters the picture; a section of ``section_mm`` that
-    arrives there without a verdict is rejected. ``gate`` is the output that is on while the strip
-    may pass, ``lots`` the input that is on while a lot runs: ``gpio:///dev/gpiochip0?line=5``.
+    ``frame_px`` is the width and height of its frames where ``[[camera]]`` does not say it: of a
+    file. ``runs`` is where it runs to in the picture; without ``width_mm`` the strip is as wide as
+    the picture is high. The gate, where the strip is acted on, lies ``gate_mm`` behind the edge at
+    which it enters the picture; a section of ``section_mm`` that arrives there without a verdict is
+    rejected. ``gate`` is the output that is on while the strip may pass, ``lots`` the input that is
+    on while a lot runs: ``gpio:///dev/gpiochip0?line=5``.
     """
 
     camera: Identifier | None = None
+    frame_px: tuple[Pixels, Pixels] | None = None
     mm_per_px_x: Millimetres
     mm_per_px_y: Millimetres
     runs: Literal["right", "left"] = "right"

@@ -304,11 +304,21 @@ def line_camera(line: LineTable, cameras: tuple[Camera, ...]) -> Camera:
     if name not in ids:
         raise ValueError(f"camera: {name!r} is none of {', '.join(ids)}")
     found = cameras[ids.index(name)]
-    if found.width is None or found.height is None:
+    if frame_size(line, found) is None:
         raise ValueError(
-            f"camera {name!r} needs width and height: a scale holds for one size of the picture"
+            f"camera {name!r} needs width and height, or the line frame_px: a scale holds for one "
+            "size of the picture"
         )
     return found
+
+
+def frame_size(line: LineTable, camera: Camera) -> tuple[int, int] | None:
+    """Width and height of the frames of a line's camera in pixels, None when nobody says it."""
+    if line.frame_px is not None:
+        return line.frame_px
+    if camera.width is None or camera.height is None:
+        return None
+    return camera.width, camera.height
 
 
 def bundles_of(task: str, models: Models) -> tuple[str, ...]:

@@ -7,7 +7,17 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from edge.records import Alert, Box, Detections, Frame, Image, Observation, Track
+from edge.records import (
+    Alert,
+    Box,
+    Detections,
+    Frame,
+    Image,
+    Observation,
+    Region,
+    Segmentation,
+    Track,
+)
 
 GOOD, BAD, PLAIN, INK = (80, 160, 60), (50, 50, 220), (160, 160, 160), (255, 255, 255)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -43,8 +53,13 @@ def annotate(
         alarmed = {alert.track for alert in open_alerts}
         for index in range(len(result)):
             _face(image, result, index, names.get(index), names.get(index) in alarmed)
+    elif isinstance(result, Segmentation):
+        names = {track.index: track.id for track in tracks if track.index is not None}
+        for index, region in enumerate(result.regions):
+            _region(image, region, names.get(index))
     scale = max(0.4, frame.height / 900)
-    for row, alert in enumerate(open_alerts):
+    # A strip is low and may have many alerts: the boxes say the same.
+    for row, alert in enumerate(open_alerts[: max(1, round(frame.height / (88 * scale)))]):
         who = "" if alert.track is None else f" #{alert.track}"
         text = f"ALERT {alert.label}{who}  peak {alert.peak:.2f}"
         _label(image, text, 8, 8 + round(row * 44 * scale), BAD, scale=1.2 * scale)
@@ -73,6 +88,14 @@ def _face(image: Image, result: Detections, index: int, name: int | None, alarme
     if right - left >= 24:
         scale = min(0.6, max(0.35, (right - left) / 250))
         _label(image, text, left, top - _size(text, scale)[1], colour, scale=scale)
+
+
+def _region(image: Image, region: Region, name: int | None) -> None:
+    left, top, right, bottom = _corners(region.box)
+    cv2.rectangle(image, (left - 3, top - 3), (right + 3, bottom + 3), BAD, 2)
+    who = "" if name is None else f"#{name} "
+    text = f"{who}{region.label} {region.score:.2f}"
+    _label(image, text, left, top - 5 - _size(text, 0.5)[1], BAD, scale=0.5)
 
 
 def _label(

@@ -14,6 +14,7 @@ from edge.messages.payloads import (
     AlertPayload,
     HealthPayload,
     InfoPayload,
+    LotReportPayload,
     Payload,
     StatePayload,
 )
@@ -57,6 +58,8 @@ class Fleet:
         Last revision of each alert that has begun and not ended, by alert id.
     log
         The last revisions, oldest first, each once.
+    reports
+        The last reports of lots, oldest first, each once.
     opened, closed
         Alerts whose ``new`` and ``end`` came; the summary of held-back alerts counts as neither.
     held_back
@@ -72,6 +75,7 @@ class Fleet:
     stations: Mapping[str, StationView] = field(default_factory=dict)
     open_alerts: Mapping[str, AlertPayload] = field(default_factory=dict)
     log: tuple[AlertPayload, ...] = ()
+    reports: tuple[LotReportPayload, ...] = ()
     opened: int = 0
     closed: int = 0
     held_back: int = 0
@@ -109,10 +113,20 @@ def reduce(fleet: Fleet, root: str, topic: str, payload: bytes) -> Fleet:
         case [node, "cam", camera, "state"]:
             state = _parsed(StatePayload, payload)
             return _camera(fleet, node, camera, state=state) if state else _malformed(fleet)
+        case [_, "lot", "report"]:
+            report = _parsed(LotReportPayload, payload)
+            return _report(fleet, report) if report else _malformed(fleet)
         case [_, "cam", _, "alert"]:
             alert = _parsed(AlertPayload, payload)
             return _alert(fleet, alert) if alert else _malformed(fleet)
     return fleet
+
+
+def _report(fleet: Fleet, report: LotReportPayload) -> Fleet:
+    """Take a report in, once."""
+    if report.id in [one.id for one in fleet.reports]:
+        return replace(fleet, duplicates=fleet.duplicates + 1)
+    return replace(fleet, reports=(*fleet.reports, report)[-LOG_LENGTH:])
 
 
 def _alert(fleet: Fleet, alert: AlertPayload) -> Fleet:

@@ -11,7 +11,15 @@ import cv2
 
 from edge.demo.draw import annotate
 from edge.errors import LineSightError, SourceError
-from edge.records import Alert, Detections, Frame, Image, Observation, Track
+from edge.records import (
+    Alert,
+    Detections,
+    Frame,
+    Image,
+    Observation,
+    Segmentation,
+    Track,
+)
 
 VIDEOS = (("demo.mp4", "mp4v"), ("demo.avi", "MJPG"))
 """The video's names and codecs; the first that OpenCV can encode is taken."""
@@ -111,13 +119,17 @@ class Recorder:
             self.failure = _unwritable(self.video)  # OpenCV does not tell when a disk is full
 
     def _worth(self, observation: Observation) -> float:
-        """How good a picture this frame is: open alerts first, then faces, then sure ones."""
+        """How good a picture this frame is: open alerts first, then faces, then sure ones; of a
+        strip, labels.
+        """
         result = observation.result
         sure = 0.0
         if isinstance(result, Detections) and len(result):
             states = result.classifications
             sure = min([state.score for state in states] or [float(result.scores.min())])
             sure += min(len(result), 50)
+        elif isinstance(result, Segmentation):
+            sure = float(len({region.label for region in result.regions}))
         return 100.0 * len(self._open) + sure
 
     def _append(self, image: Image, captured_ns: int) -> None:

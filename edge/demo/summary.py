@@ -16,9 +16,12 @@ def alert_line(alert: AlertPayload) -> str:
     where = f"{alert.ts} {alert.node}/{alert.cam}"
     if alert.summary is not None:
         return f"{where} {alert.summary.held_back} alerts held back by the rate limit"
-    who = "" if alert.track is None else f" person {alert.track}"
+    kind = "person" if alert.task == "face_mask" else "defect"
+    who = "" if alert.track is None else f" {kind} {alert.track}"
+    place = alert.position
+    at = "" if place is None else f"at {place.x_mm / 1000:.3f} m, {place.y_mm:.0f} mm across, "
     return (
-        f"{where} {alert.phase:<6} {alert.label}{who} "
+        f"{where} {alert.phase:<6} {alert.label}{who} {at}"
         f"score {alert.score:.2f} peak {alert.peak:.2f} id {alert.id} rev {alert.rev}"
     )
 

@@ -38,6 +38,9 @@ TOTALS_NS = 1_000_000_000
 """Least time between two tellings of a lot's totals."""
 
 
+PAST = 4
+"""Runs that are remembered for alerts that end behind them."""
+
 RECENT = 32
 """Frames that are remembered for a lot whose start is told of late."""
 
@@ -89,6 +92,7 @@ class StripLine:
         self._boot = boot
         self._run = Run(settings, 0.0, now)
         self._ending: list[Run] = []
+        self._past: deque[Run] = deque(maxlen=PAST)
         self._over: dict[str, Run] = {}
         self._notebook = Notebook()
         self._judged: deque[tuple[float, float, bool]] = deque()  # where, and whether it may pass
@@ -251,6 +255,7 @@ class StripLine:
     def _close(self, run: Run) -> list[LineEvent]:
         """Everything of an ended run was seen, or will never be."""
         self._ending.remove(run)
+        self._past.append(run)
         events: list[LineEvent] = [*self._notebook.flush()]
         events += self._told_of(run, run.close())
         if run.key is not None:
@@ -288,7 +293,8 @@ class StripLine:
         if defect is None:
             return alert
         middle = (defect.x0_mm + defect.x1_mm) / 2
-        run = next((one for one in self._ending if one.holds(middle)), self._run)
+        before = (*self._ending, *self._past)
+        run = next((one for one in before if one.holds(middle)), self._run)
         if run.origin_mm is None:
             return alert
         place = Place(

@@ -126,6 +126,8 @@ class EncoderPositioner:
                 return
             self._raw, mm = self._resumed
             self._keep(round(mm / self._mm_per_count), self._raw, mono_ns - 1)
+        if (count, mono_ns) == (self._raw, self._times[-1]):
+            return  # told again: nobody has counted since
         if mono_ns <= self._times[-1]:
             self._faults["out_of_order"] += 1
             return

@@ -104,5 +104,6 @@ def fleet_topics(root: str) -> tuple[str, ...]:
             "+/cam/+/availability",
             "+/cam/+/state",
             "+/cam/+/alert",
+            "+/lot/report",
         )
     )

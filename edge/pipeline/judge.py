@@ -150,7 +150,6 @@ class Judge:
             alerts = self._rule.finish()
             if self._line is not None:
                 alerts = self._line.placed(alerts)
-                self._line.flush()
             self._send(alerts)
 
     def _judge(self, outcome: Outcome) -> None:

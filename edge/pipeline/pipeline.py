@@ -285,6 +285,7 @@ class Pipeline:
         self._finish_rules()
         late += self._late(self._line_stages, deadline - 0.3 * timeout_s)
         if self.line is not None:
+            self.line.flush()
             self.line.report()
         for presence in self._presences.values():
             presence.leave()

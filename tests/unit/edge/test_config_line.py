@@ -107,6 +107,15 @@ def test_a_line_needs_the_size_of_its_camera() -> None:
     assert "needs width and height" in refused(given)
 
 
+def test_a_file_keeps_its_size_and_the_line_says_it() -> None:
+    """The file source takes no width and height; ``frame_px`` stands in for them."""
+    given = tables({**LINE, "frame_px": [800, 128]})
+    del given["camera"][0]["width"], given["camera"][0]["height"]
+    built = config.build(given, origin="here")
+    assert built.line is not None
+    assert line_settings(built, built.line).size_px == (800, 128)
+
+
 def test_of_several_cameras_one_is_named() -> None:
     """Which one hangs over the strip cannot be guessed."""
     given = tables(LINE)
