@@ -23,7 +23,7 @@ from edge.records import EncoderSample
 from edge.sinks.mqtt_settings import MqttSettings
 from edge.sources import open_source
 
-CAMERA, LOT = "strip", "DEMO-1"
+CAMERA = "strip"
 WIDTH, HEIGHT, FPS = 1600, 256, 12.0
 MM_PER_PX, MM_PER_COUNT = 0.5, 0.05
 LENGTH_MM, SPEED_MM_S, SEED = 24_000.0, 2000.0, 3
@@ -46,6 +46,7 @@ class DrawnStrip:
             height_px=HEIGHT,
             fps=FPS,
         )
+        self.lot = "SYNTHETIC-1"
         self._run = source.run
         self.size, self.mm_per_count = (WIDTH, HEIGHT), MM_PER_COUNT
         self.source: Source = source
@@ -104,7 +105,7 @@ class StripOfFrames:
     def __init__(self, uri: str) -> None:
         self.size = first_size(open_source(uri, camera=CAMERA, fps=FPS))
         self._strip = FolderStrip(open_source(uri, camera=CAMERA, fps=FPS), self.size)
-        self.mm_per_count = MM_PER_PX
+        self.lot, self.mm_per_count = "FRAMES-1", MM_PER_PX
         self.source: Source = self._strip
         self.encoder: Encoder = self._strip.encoder
         width, height = self.size
@@ -190,7 +191,7 @@ class SteelShow:
         if not self._began and began_ns is not None:
             self._began = True
             assert station.line is not None
-            station.line.start_lot(LOT, began_ns)
+            station.line.start_lot(self._strip.lot, began_ns)
         over_ns = self._strip.over_ns
         if over_ns is not None:
             self._end(station, over_ns)

@@ -58,11 +58,11 @@ def annotate(
         for index, region in enumerate(result.regions):
             _region(image, region, names.get(index))
     scale = max(0.4, frame.height / 900)
-    # A strip is low and may have many alerts: the boxes say the same.
-    for row, alert in enumerate(open_alerts[: max(1, round(frame.height / (88 * scale)))]):
-        who = "" if alert.track is None else f" #{alert.track}"
-        text = f"ALERT {alert.label}{who}  peak {alert.peak:.2f}"
-        _label(image, text, 8, 8 + round(row * 44 * scale), BAD, scale=1.2 * scale)
+    if not isinstance(result, Segmentation):  # on a strip each box is an alert: banners hide some
+        for row, alert in enumerate(open_alerts):
+            who = "" if alert.track is None else f" #{alert.track}"
+            text = f"ALERT {alert.label}{who}  peak {alert.peak:.2f}"
+            _label(image, text, 8, 8 + round(row * 44 * scale), BAD, scale=1.2 * scale)
     total = sum(
         getattr(observation.timings, name)
         for name in ("preprocess_ms", "infer_ms", "postprocess_ms")

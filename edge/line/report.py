@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterable
 from html import escape
+from typing import Any
 
 from edge.line.lot import Lot
 
@@ -120,7 +121,11 @@ def report_html(lot: Lot) -> str:
         ("Start, end (UTC)", f"{data['started_at']}, {data['ended_at']}"),
         ("Judged", f"{100 * lot.covered:.2f} % of the strip, {len(lot.gaps)} gaps"),
         ("Defects", str(len(lot.defects))),
+        ("Sections", _sections(data)),
+        ("Error of places", f"{lot.error_mm:.1f} mm at most"),
     ]
+    if lot.restarts:
+        facts.append(("Restarts of the service", str(lot.restarts)))
     if "worst_metre" in data:
         worst = data["worst_metre"]
         facts.append(("Worst metre", f"{worst['metre']} with {worst['defects']}"))
@@ -166,6 +171,13 @@ def report_html(lot: Lot) -> str:
         + "".join(sections)
         + "</body></html>"
     )
+
+
+def _sections(data: dict[str, Any]) -> str:
+    """``20 accept, 4 reject (1 late)``."""
+    text = ", ".join(f"{count} {name}" for name, count in sorted(data["verdicts"].items()))
+    late = f" ({data['late']} late)" if data["late"] else ""
+    return (text or "-") + late
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -14,6 +16,7 @@ from edge.cli import main
 from edge.contract.bundle import SYSTEM_MODELS, search_path
 from edge.demo import scene
 from edge.demo.recorder import Recorder
+from edge.demo.strip import strip_frame
 from edge.errors import SourceError
 from tests.helpers.bundles import edit_manifest
 from tests.helpers.command import linesight, station_models
@@ -93,6 +96,87 @@ def test_make_demo(tmp_path: Path) -> None:
     assert figures["alerts_opened"] >= 1
     assert figures["alerts_closed"] >= 1
     assert (tmp_path / "demo" / "demo.png").exists()
+
+
+@pytest.fixture(scope="module")
+def steel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], str]:
+    """`make demo STATION=steel_defect`: its folder, its summary and what it said."""
+    folder = tmp_path_factory.mktemp("steel") / "demo"
+    environment = Path(sys.executable).parents[1]
+    (environment / ".demo").touch()
+    run = subprocess.run(
+        ["make", "demo", "STATION=steel_defect", f"VENV={environment}", f"DEMO={folder}"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return folder, json.loads((folder / "demo.json").read_text()), run.stdout
+
+
+@pytest.mark.timeout(300)
+def test_a_strip_runs_and_its_coil_is_reported(
+    steel: tuple[Path, dict[str, Any], str],
+) -> None:
+    """The shipped model finds the known defects at line speed; the damaged roll is named; each
+    defect's alert came live and ended; the strip is said to be synthetic.
+    """
+    folder, figures, said = steel
+    lot = figures["lot"]
+    assert "synthetic strip" in said
+    assert (lot["length_mm"], lot["covered"]) == (24_000.0, 1.0)
+    assert lot["planted"] >= 60
+    assert lot["planted_found"] >= 0.97 * lot["planted"]
+    assert [one["roll"] for one in lot["periodic"]] == ["work roll"]
+    assert lot["grade"]["verdict"] == "reject"
+    assert figures["alerts_opened"] == figures["alerts_closed"] >= lot["planted_found"]
+    assert sum(lot["verdicts"].values()) == 24
+    assert {"report.html", "report.svg", "report.csv", "report.json", "demo.png"} <= {
+        file.name for file in folder.iterdir()
+    }
+
+
+def test_the_coils_page_needs_nothing_else(steel: tuple[Path, dict[str, Any], str]) -> None:
+    """The page links to nothing, draws its map, and says that the strip is synthetic."""
+    folder, figures, _ = steel
+    page = (folder / "report.html").read_text()
+    assert figures["lot"]["report"] == str(folder / "report.html")
+    assert "SYNTHETIC-1" in page
+    assert "<svg" in page
+    assert not re.search(r"(src|href)=|url\(", page)
+    assert page.count("<tr>") > figures["lot"]["planted_found"]
+
+
+def test_a_folder_of_frames_is_a_strip(tmp_path: Path) -> None:
+    """Its frames lie end to end, in the order of their names, and nothing of it is known."""
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(4):
+        image = strip_frame(number, defects=number == 2)
+        assert cv2.imwrite(str(frames / f"{number}.png"), image)
+    report = tmp_path / "d.json"
+    done = linesight(
+        *("demo", "--station", "steel_defect", "--source", frames),
+        *("--out", tmp_path / "out", "--json", report),
+    )
+    assert done.returncode == 0, done.stderr
+    lot = json.loads(report.read_text())["lot"]
+    assert (lot["length_mm"], lot["covered"]) == (3200.0, 1.0)
+    assert "planted" not in lot
+    rows = (tmp_path / "out" / "report.csv").read_text().splitlines()[1:]
+    places = [float(row.split(",")[1]) for row in rows]
+    assert places
+    assert all(1600 <= place < 2400 for place in places)
+
+
+def test_a_folder_without_frames_is_no_strip(tmp_path: Path) -> None:
+    """One line, and the exit code of the source."""
+    done = linesight(
+        *("demo", "--station", "steel_defect", "--source", tmp_path, "--out", tmp_path / "out")
+    )
+    assert done.returncode == 78
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.app.line import line_settings
 from edge.config import load
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +30,18 @@ def test_station_example_loads(tmp_path: Path) -> None:
     assert (config.station.node, config.camera[0].id) == ("door-1", "entrance")
     assert (config.rule.hits, config.rule.of, config.rule.raise_at) == (5, 8, 0.6)
     assert len(block.splitlines()) <= 25, "fits one screen"
+
+
+def test_the_line_of_the_docs_loads(tmp_path: Path) -> None:
+    """The station of docs/line.md is accepted, and its gate is far enough."""
+    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "line.md").read_text(), re.DOTALL)
+    path = tmp_path / "station.toml"
+    path.write_text(block)
+    config = load(path)
+    assert config.line is not None
+    made = line_settings(config, config.line)
+    assert (made.frame_mm, made.section_mm, made.gate_mm) == (800.0, 1000.0, 6000.0)
+    assert made.rolls == {"work roll": 180.0}
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"^make (\w+)", README, re.MULTILINE))))

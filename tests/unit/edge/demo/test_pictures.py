@@ -190,6 +190,15 @@ def test_a_held_back_summary_has_its_own_line() -> None:
     assert "7 held back" in shown(fleet)
 
 
+def test_a_defect_on_a_strip_has_its_place_in_the_line() -> None:
+    """Metres along, millimetres across."""
+    place = {"x_mm": 12_345.6, "y_mm": 45.2, "len_mm": 5.0, "wid_mm": 2.0, "err_mm": 0.2}
+    fleet = told((ALERTS, alert(1, "new", task="steel_defect", position=place)))
+    line = alert_line(fleet.log[0])
+    assert "at 12.346 m, 45 mm across" in line
+    assert "person" not in line
+
+
 def test_fleet_report_leaves_out_what_was_never_heard() -> None:
     """JSON keys that do not apply are absent, never null."""
     fleet = reduce(Fleet(), ROOT, f"{ROOT}/n1/availability", b"online")
