@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -110,6 +111,22 @@ def line_settings(config: Config, table: LineTable) -> LineSettings:
         )
     except ValueError as error:
         raise ConfigError(f"line.{error}") from error
+
+
+def check_labels(table: LineTable, labels: Sequence[str], model: str) -> None:
+    """Refuse a grading table that speaks of labels which the model does not have.
+
+    Raises
+    ------
+    ConfigError
+        A rule that never counts anything would accept what it was meant to reject.
+    """
+    for number, rule in enumerate(table.grading):
+        if unknown := [label for label in rule.labels if label not in labels]:
+            raise ConfigError(
+                f"line.grading[{number}].labels: {unknown[0]!r} is no label of {model}",
+                hint=f"it has {', '.join(labels)}",
+            )
 
 
 def _positioner(table: LineTable) -> Positioner:

@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from edge import __version__
-from edge.app.line import open_line
+from edge.app.line import check_labels, open_line
 from edge.app.tasks import open_tasks
 from edge.config import Camera as CameraConfig
 from edge.config import Config, read_password
+from edge.contract.bundle import find_bundle, search_path
 from edge.engines import runtime_name
 from edge.errors import RuntimeAbsent
 from edge.health import Health, boot_id, clock_synced
@@ -80,6 +81,10 @@ def build(
         config=config.fingerprint,
         clock_synced=clock_synced(),
     )
+    if config.line is not None and tasks is None:
+        search = search_path(models, config.station.models_dir)
+        manifest = find_bundle(config.models.segmenter, search).manifest
+        check_labels(config.line, manifest.labels, manifest.name)
     # Sources before models: a wrong URI is found at once, a model takes a moment to load.
     sources = sources or [_open_source(camera) for camera in config.camera]
     ids = AlertIds()

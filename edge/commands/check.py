@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge import app, config
+from edge.app.line import check_labels, line_settings
 from edge.commands.options import (
     add_config,
     add_json,
@@ -26,6 +27,8 @@ from edge.contract.choice import read_choice
 from edge.contract.golden import check_golden
 from edge.engines import open_engine, runtime_name
 from edge.errors import ConfigError, LineSightError
+from edge.line.encoders import LocalEncoder
+from edge.line.uri import open_encoder, open_input, open_output, parse_line_uri
 from edge.records import EncodedFrame
 from edge.sinks.probe import probe
 from edge.sources import open_source
@@ -73,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _findings(path: Path, models: Path | None) -> Iterator[Finding]:
+    loaded: config.Config | None = None
     try:
         loaded = config.load(path)
         yield Finding("configuration", f"{path}, hash {loaded.fingerprint}")
@@ -85,6 +89,8 @@ def _findings(path: Path, models: Path | None) -> Iterator[Finding]:
         yield from _models(valid["models"], station, models)
     for camera in valid.get("camera", ()):
         yield _tried(f"camera {camera.id}", partial(_camera, camera))
+    if loaded is not None and loaded.line is not None:
+        yield _tried("line", partial(_line, loaded, loaded.line, models))
     if station is not None:
         yield _tried("state directory", partial(_state_dir, station.state_dir))
     if station is not None and "mqtt" in valid:
@@ -171,6 +177,28 @@ def _camera(camera: config.Camera) -> str:
         return f"{shown}, opens"
     frame = frame.decoded() if isinstance(frame, EncodedFrame) else frame
     return f"{shown}, gives {frame.width}×{frame.height}"
+
+
+def _line(loaded: config.Config, line: config.LineTable, models: Path | None) -> str:
+    """Whether the encoder counts, the digital lines can be driven here, and the table fits."""
+    settings = line_settings(loaded, line)
+    search = search_path(models, loaded.station.models_dir)
+    manifest = find_bundle(loaded.models.segmenter, search).manifest
+    check_labels(line, manifest.labels, manifest.name)
+    # Off from the moment that it is requested, so looking drives nothing.
+    if line.gate is not None:
+        open_output(parse_line_uri(line.gate)).close()
+    if line.lots is not None:
+        open_input(parse_line_uri(line.lots)).close()
+    where = f"sections of {settings.section_mm:g} mm, gate at {settings.gate_mm:g} mm"
+    if line.encoder is None:
+        return f"by its speed, {where}"
+    encoder = open_encoder(parse_line_uri(line.encoder.source))
+    if encoder is None or isinstance(encoder, LocalEncoder):
+        return f"encoder {line.encoder.source}: its samples come in, {where}"
+    with closing(encoder):
+        encoder.open()
+        return f"encoder {line.encoder.source} counts {encoder.read().count}, {where}"
 
 
 def _state_dir(path: Path) -> str:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.inbox import ALWAYS_ON, MAX_BYTES, VERBS, CommandRefused, Inbox, parse_command
+from edge.inbox import ALWAYS_ON, MAX_BYTES, SAMPLES, VERBS, CommandRefused, Inbox, parse_command
 from edge.messages import Topics
-from edge.records import Command
+from edge.records import Command, EncoderSample
 
 TOPICS = Topics("linesight", "n1")
 CAMERAS = frozenset({"door"})
@@ -177,3 +177,14 @@ def test_txn_is_used_once() -> None:
     with pytest.raises(CommandRefused):
         inbox.put(ping("1"))
     inbox.put(ping("0"))
+
+
+def test_samples_wait_beside_the_commands() -> None:
+    """They come out once, in their order; of too many the newest stay, and no command is lost."""
+    inbox = Inbox(capacity=1)
+    for number in range(SAMPLES + 10):
+        inbox.sample(EncoderSample(number, number))
+    found = inbox.samples()
+    assert [found[0], found[-1]] == [EncoderSample(10, 10), EncoderSample(SAMPLES + 9, SAMPLES + 9)]
+    assert len(found) == SAMPLES
+    assert inbox.samples() == ()

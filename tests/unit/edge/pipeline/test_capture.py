@@ -32,14 +32,14 @@ class Rig:
         self.boxes = Mailboxes({"c1": policy})
         self.health = CameraHealth("c1")
         self.online: list[bool] = []
-        capture = Capture(
+        self.capture = Capture(
             source,
             self.boxes["c1"],
             self.health,
             on_change=self.online.append,
             backoff=Backoff(first_s, 1.0, random.Random(0), jitter=0.0),
         )
-        self.stage = Stage("capture:c1", capture.run, interrupt=self.boxes["c1"].close)
+        self.stage = Stage("capture:c1", self.capture.run, interrupt=self.boxes["c1"].close)
 
     def taken(self) -> list[int]:
         """What can be taken now."""
@@ -217,3 +217,13 @@ def test_a_defect_in_a_source_leaves_the_camera_offline() -> None:
         wait_until(lambda: not rig.stage.alive)
     assert rig.online == [True, False]
     assert rig.boxes["c1"].counts.waiting == 2
+
+
+def test_a_frame_is_noticed_before_it_is_handed_over() -> None:
+    """A line takes a sample of its encoder then: once for each frame, none for a corrupt one."""
+    rig = Rig(FakeSource([2, FrameCorrupt("half of it"), 3], live=False))
+    waiting: list[int] = []
+    rig.capture.on_frame = lambda: waiting.append(rig.boxes["c1"].counts.waiting)
+    with running(rig.stage):
+        wait_until(lambda: not rig.stage.alive)
+    assert waiting == [0, 1, 2, 3, 4]

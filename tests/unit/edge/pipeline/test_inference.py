@@ -16,16 +16,22 @@ from edge.inbox import Inbox
 from edge.mailbox import Mailboxes
 from edge.pipeline.inference import Worker
 from edge.pipeline.judge import AHEAD, Judge
-from edge.records import Command, EncodedFrame, Frame, Image, Message, Observation
+from edge.pipeline.line import LineDesk
+from edge.records import Command, EncodedFrame, EncoderSample, Frame, Image, Message, Observation
 from edge.stage import Stage, stop_all
 from tests.fakes import FakeRule, FakeTask, FakeTracker, make_frame, wait_until
+from tests.helpers.line import LineRig
 from tests.helpers.stages import STATION
+from tests.helpers.strip import MS
 
 
 class Rig:
     """Some workers with a mailbox; observations and messages are collected."""
 
-    def __init__(self, *tasks: FakeTask, max_age_ms: int | None = None) -> None:
+    def __init__(
+        self, *tasks: FakeTask, max_age_ms: int | None = None, line: LineDesk | None = None
+    ) -> None:
+        self.line = line
         self.boxes = Mailboxes({"c1": "every"})
         self.health = Health(["c1"], is_clock_synced=lambda: True)
         self.inbox = Inbox()
@@ -38,7 +44,7 @@ class Rig:
             self.tracker,
             FakeRule(),
             station=lambda: STATION,
-            store=self.stored.append,
+            store=lambda *items: self.stored.extend(items),
             publish=self.published.append,
             health=self.health.cameras["c1"],
             observer=lambda frame, observation, tracks, alerts: self.observations.append(
@@ -62,6 +68,7 @@ class Rig:
             info=lambda: None,
             publish=self.published.append,
             health=self.health,
+            line=self.line,
         )
 
     def judge(self, *frames: Frame | EncodedFrame) -> None:
@@ -340,3 +347,30 @@ def test_a_slow_worker_bounds_what_the_others_do() -> None:
     stop_all(rig.stages, time.monotonic() + 10)
     assert rig.tracker.seen == sorted(rig.tracker.seen)
     assert len(rig.tracker.seen) == rig.boxes["c1"].counts.taken
+
+
+def test_samples_of_the_strip_reach_the_line() -> None:
+    """What waits in the inbox is told to the line before the next frame is judged."""
+    desk = LineRig()
+    rig = Rig(line=desk.desk)
+    for position in (0.0, 40.0, 80.0):
+        rig.inbox.sample(EncoderSample(round(position / 0.5), round((position + 1000) * MS)))
+    rig.judge(make_frame())
+    assert desk.strip.positioner.anchor == (160, 80.0)
+
+
+def test_a_lot_is_started_by_command() -> None:
+    """The control step carries it out and replies with the lot's name."""
+    desk = LineRig()
+    rig = Rig(line=desk.desk)
+    rig.inbox.put(Command("lot_start", "t-1", None, {"lot": "C-1"}, None, None, 5))
+    rig.inbox.put(Command("lot_end", "t-2", None, {}, None, None, 6))
+    rig.inbox.put(Command("lot_end", "t-3", None, {}, None, None, 7))
+    rig.judge(make_frame())
+    replies = [json.loads(one.payload) for one in rig.published if "/reply/" in one.topic]
+    assert [(one["txn"], one["ok"], one["code"]) for one in replies] == [
+        ("t-1", True, "ok"),
+        ("t-2", True, "ok"),
+        ("t-3", False, "no_lot"),
+    ]
+    assert replies[0]["data"] == {"lot": "C-1"}
