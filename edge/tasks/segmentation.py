@@ -93,10 +93,9 @@ class SegmentationTask:
         NonFiniteOutput, EngineError
             As in :meth:`observe`.
         """
-        scores = self.scores(image, watch)
+        outputs, transforms = self._loaded.run([image], watch)
         with watch.measure("postprocess"):
-            least_px = least_pixels(image.shape[0], image.shape[1], self.manifest)
-            return segmentation_of(scores, self.manifest.labels, self.decode.threshold, least_px)
+            return decode_segmentation(outputs, self.manifest, self.model.variant, transforms[0])
 
     def observe(self, frame: Frame) -> Observation:
         """Segment one whole frame; the result is a ``Segmentation``.
@@ -173,13 +172,51 @@ def _maps(outputs: Outputs, manifest: Manifest, variant: str, index: int) -> Flo
     return scores
 
 
+def decode_segmentation(
+    outputs: Outputs, manifest: Manifest, variant: str, transform: Transform, *, index: int = 0
+) -> Segmentation:
+    """Masks and regions from the raw output ``class_masks``, as :func:`decode_scores` takes it.
+
+    The masks are where :func:`decode_scores` passes the threshold; only labels that are reported
+    are brought to the image's size, which are few on most frames. Of each label the largest region
+    comes first. Regions of fewer pixels than ``min_area`` stands for are crumbs of a larger one and
+    not described, but the largest of a label always is; nor are more than :data:`MOST_REGIONS` of
+    each. The masks hold all.
+
+    Raises
+    ------
+    NonFiniteOutput, EngineError, ModelError
+        As :func:`decode_scores`.
+    """
+    decode = segmentation_decode(manifest)
+    scores = _maps(outputs, manifest, variant, index)
+    covered = _covered(scores, decode, transform)
+    height, width = transform.image_height, transform.image_width
+    least_px = least_pixels(height, width, manifest)
+    masks = np.zeros((len(manifest.labels), height, width), np.bool_)
+    regions: list[Region] = []
+    for k in np.flatnonzero(covered >= max(decode.min_area, 1)).tolist():
+        plane = _to_input(np.ascontiguousarray(scores[..., k : k + 1]), transform, decode.stride)
+        whole = np.asarray(transform.mask_to_image(plane), np.float32).reshape(height, width)
+        masks[k] = marks(whole, decode.threshold)
+        regions += _regions(masks[k], whole, manifest.labels[k], least_px)
+    return Segmentation(manifest.labels, masks, tuple(regions))
+
+
 def _placed(scores: Floats, decode: SegmentationDecode, transform: Transform) -> Floats:
     """A map's scores on the image it came from; labels that cover too little get 0, in the map."""
     marked = marks(scores, decode.threshold)
-    covered = np.count_nonzero(_on_picture(marked, transform, decode.stride), axis=(0, 1))
-    scores[marked & (covered < decode.min_area)] = 0.0
+    scores[marked & (_covered(scores, decode, transform) < decode.min_area)] = 0.0
     image: Floats = transform.mask_to_image(_to_input(scores, transform, decode.stride))
     return image
+
+
+def _covered(
+    scores: Floats, decode: SegmentationDecode, transform: Transform
+) -> npt.NDArray[np.int64]:
+    """How many cells each label covers on the picture."""
+    marked = _on_picture(marks(scores, decode.threshold), transform, decode.stride)
+    return np.asarray(np.count_nonzero(marked, axis=(0, 1)), np.int64)
 
 
 def marks(scores: Floats, threshold: float) -> npt.NDArray[np.bool_]:
@@ -199,22 +236,6 @@ def least_pixels(height: int, width: int, manifest: Manifest, tiles: int = 1) ->
         transform = Transform.fit(height, width, spec)
     across, down = transform.scale
     return decode.min_area * decode.stride**2 / (across * down)
-
-
-def segmentation_of(
-    scores: Floats, labels: tuple[str, ...], threshold: float, least_px: float = 0.0
-) -> Segmentation:
-    """Masks from scores (H, W, labels), and the regions in them, of each label the largest first.
-
-    Regions of fewer pixels than ``least_px`` are crumbs of a larger one and not described, but the
-    largest of a label always is; nor are more than :data:`MOST_REGIONS` of each. The masks hold
-    all.
-    """
-    masks = np.ascontiguousarray(np.moveaxis(marks(scores, threshold), -1, 0))
-    regions: list[Region] = []
-    for k, label in enumerate(labels):
-        regions += _regions(masks[k], scores[..., k], label, least_px)
-    return Segmentation(labels, masks, tuple(regions))
 
 
 def _on_picture(
@@ -250,8 +271,12 @@ def _regions(
 
     Length and width are those of the smallest rectangle around the pixels, at any angle.
     """
-    if not mask.any():
+    # Most of a frame is clean: only the part that holds marks is looked at.
+    left, top, across, down = cv2.boundingRect(mask.view(np.uint8))
+    if not across:
         return []
+    part = (slice(top, top + down), slice(left, left + across))
+    mask, scores = mask[part], scores[part]
     count, numbers, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     totals = np.bincount(numbers[mask], weights=scores[mask], minlength=count)
     order = 1 + np.argsort(-statistics[1:, cv2.CC_STAT_AREA], kind="stable")
@@ -260,11 +285,11 @@ def _regions(
         x, y, width, height, area = (int(v) for v in statistics[k])
         if regions and area < least_px:
             break
-        part = (numbers[y : y + height, x : x + width] == k).astype(np.uint8)
-        outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        own = (numbers[y : y + height, x : x + width] == k).astype(np.uint8)
+        outlines, _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         # Outlines run through the centres of pixels, each of which is one pixel wide.
         sides = sorted(side + 1.0 for side in cv2.minAreaRect(np.vstack(outlines))[1])
         score = min(float(totals[k]) / area, 1.0)
-        box = Box(float(x), float(y), float(width), float(height))
+        box = Box(float(left + x), float(top + y), float(width), float(height))
         regions.append(Region(label, box, float(area), sides[1], sides[0], score))
     return regions

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.contract.manifest import Manifest
 from edge.contract.transform import Transform
@@ -15,7 +17,12 @@ from edge.errors import EngineError, ModelError, NonFiniteOutput
 from edge.records import Image, Segmentation
 from edge.tasks import SegmentationTask
 from edge.tasks.model import Stopwatch
-from edge.tasks.segmentation import MOST_REGIONS, decode_scores, segmentation_of
+from edge.tasks.segmentation import (
+    MOST_REGIONS,
+    decode_scores,
+    decode_segmentation,
+    marks,
+)
 from tests.fakes import make_frame
 from tests.helpers.colours import LABELS, ColourEngine, colour_manifest, paint
 from tests.helpers.maps import classifier_manifest, same_size
@@ -89,8 +96,8 @@ def test_threshold_is_inclusive() -> None:
     scores = np.zeros((1, *SIZE, 3), np.float32)
     scores[0, 0, 0, 0] = 0.5
     scores[0, 0, 5, 0] = np.nextafter(np.float32(0.5), np.float32(0))
-    image = decode_scores({"masks": scores}, manifest, "float32", same_size(manifest))
-    assert np.argwhere(segmentation_of(image, LABELS, 0.5).masks).tolist() == [[0, 0, 0]]
+    found = decode_segmentation({"masks": scores}, manifest, "float32", same_size(manifest))
+    assert np.argwhere(found.masks).tolist() == [[0, 0, 0]]
 
 
 def test_a_score_of_nothing_is_nothing() -> None:
@@ -177,10 +184,47 @@ def test_more_labels_than_channels() -> None:
     scores = np.zeros((1, *SIZE, 6), np.float32)
     scores[0, 2:6, 8:16, 5] = 0.9
     transform = Transform.fit(32, 64, manifest.input)
-    image = decode_scores({"masks": scores}, manifest, "float32", transform)
-    masks = segmentation_of(image, labels, 0.5).masks
+    masks = decode_segmentation({"masks": scores}, manifest, "float32", transform).masks
     np.testing.assert_array_equal(masks[5], _mask((32, 64), slice(4, 12), slice(16, 32)))
     assert not masks[:5].any()
+
+
+@given(
+    spots=st.lists(
+        st.tuples(
+            st.integers(0, 2),
+            st.integers(0, 14),
+            st.integers(0, 22),
+            st.integers(1, 8),
+            st.sampled_from([0.2, 0.5, 0.7, 1.0]),
+        ),
+        max_size=6,
+    ),
+    min_area=st.sampled_from([0, 4, 9]),
+    stride=st.sampled_from([1, 2]),
+    resize=st.sampled_from(["stretch", "letterbox"]),
+)
+def test_masks_are_where_scores_pass_the_threshold(
+    spots: list[tuple[int, int, int, int, float]], min_area: int, stride: int, resize: str
+) -> None:
+    """Label by label, whichever are brought to the picture's size: the same pixels as the scores
+    of all of them, and each region's box lies around pixels of its label.
+    """
+    size = (16 * stride, 24 * stride)
+    manifest = colour_manifest(size, stride=stride, min_area=min_area, resize=resize)
+    maps = np.zeros((1, 16, 24, 3), np.float32)
+    for label, y, x, side, score in spots:
+        maps[0, y : y + side, x : x + side, label] = score
+    transform = Transform.fit(50, 70, manifest.input)
+    scores = decode_scores({"masks": maps.copy()}, manifest, "float32", transform)
+    found = decode_segmentation({"masks": maps.copy()}, manifest, "float32", transform)
+    np.testing.assert_array_equal(found.masks, np.moveaxis(marks(scores, 0.5), -1, 0))
+    for one in found.regions:
+        mask = found.masks[LABELS.index(one.label)]
+        box = one.box
+        part = mask[int(box.y) : int(box.y + box.height), int(box.x) : int(box.x + box.width)]
+        assert part.any(axis=0).all() or part.any(axis=1).all()
+        assert 1 <= one.area_px <= part.sum()
 
 
 def test_picks_its_image_of_a_batch() -> None:
