@@ -12,7 +12,7 @@ from typing import Any
 
 from edge.errors import LineSightError
 from edge.messages import Topics
-from edge.records import Command, LineSample, RefusalCode
+from edge.records import Command, Confirmation, LineSample, RefusalCode
 
 VERBS = frozenset({"ping", "info", "lot_start", "lot_end"})
 """The closed list of verbs that this version carries out."""
@@ -98,6 +98,23 @@ def parse_command(
             command=command,
         )
     return command
+
+
+def parse_ack(payload: bytes) -> Confirmation:
+    """A message of the topic ``cmd/ack`` as a confirmation: ``{epoch, topic, seq}``.
+
+    Raises
+    ------
+    CommandRefused
+        It is none.
+    """
+    if len(payload) > MAX_BYTES:
+        raise CommandRefused("too_large", f"ack: {len(payload)} bytes, at most {MAX_BYTES}")
+    body = _json_object(payload, "ack")
+    match body:
+        case {"epoch": str(epoch), "topic": str(topic), "seq": int(seq)} if seq is not True:
+            return Confirmation(epoch, topic, seq)
+    raise CommandRefused("bad_argument", "ack: needs epoch, topic and seq, a whole number")
 
 
 def _json_object(payload: bytes, shown: str) -> dict[str, Any]:

@@ -123,6 +123,7 @@ def build(
             max_bytes=max_bytes,
         ),
         allow_commands=frozenset(config.mqtt.allow_commands),
+        app_ack=config.mqtt.ack == "app",
         health_interval_s=health_interval_s,
         description=_description(),
         last_exit=LastExit((config.station.state_dir / outbox).with_suffix(".exit")),

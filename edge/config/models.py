@@ -190,13 +190,6 @@ class Mqtt(Table):
             raise ValueError("a client certificate needs TLS; set mqtt.ca too")
         return value
 
-    @field_validator("ack")
-    @classmethod
-    def _ack_is_built(cls, value: str) -> str:
-        if value == "app":  # who believed to have it would lose alerts
-            raise ValueError("'app' comes with a later version; this one has 'broker'")
-        return value
-
     @field_validator("allow_commands")
     @classmethod
     def _verbs_are_built(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -76,6 +76,11 @@ class Topics:
         return f"{self.station}/reply/{verb}"
 
     @property
+    def ack(self) -> str:
+        """Where consumers confirm, when they are asked to."""
+        return f"{self.station}/cmd/ack"
+
+    @property
     def subscriptions(self) -> tuple[str, ...]:
         """What a station subscribes to; never its own root."""
         return (f"{self.station}/cmd/+", f"{self.station}/cam/+/cmd/+")

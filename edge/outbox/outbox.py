@@ -16,7 +16,7 @@ from edge.outbox.change import Change
 from edge.outbox.database import cannot_open, open_database, transaction
 from edge.outbox.lock import OwnerLock
 from edge.outbox.row import OutboxCounters, Row
-from edge.records import LotEntry, LotForgotten, Message
+from edge.records import Confirmation, LotEntry, LotForgotten, Message
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ MAX_PAYLOAD_BYTES = 64 << 10
 """A larger message goes to the dead letters at once."""
 
 _DEAD_KEPT = 100
+_MOST = (1 << 63) - 1  # SQLite's largest number
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS = "row, topic, id, rev, seq, payload, created_mono, created_wall, boot_id"
 _Stored = tuple[int, str, str, int, int, bytes, int, int, str]
@@ -202,6 +203,22 @@ class Outbox:
                 self._delete(change, row)
             if no_subscriber:
                 change.add("no_subscriber", no_subscriber)
+
+    def confirm(self, confirmation: Confirmation) -> tuple[int, ...]:
+        """Delete every row of a topic up to and including a ``seq``; the rows that were there.
+
+        Nothing of another epoch: its numbers mean other messages.
+        """
+        if confirmation.epoch != self.epoch:
+            return ()
+        with self._changing(sync=False) as change:
+            gone = self._connection.execute(
+                "DELETE FROM outbox WHERE topic = ? AND seq <= ? RETURNING row, length(payload)",
+                (confirmation.topic, min(confirmation.seq, _MOST)),
+            ).fetchall()
+            change.rows -= len(gone)
+            change.bytes -= sum(size for _, size in gone)
+        return tuple(row for row, _ in gone)
 
     def bury(self, row: int, error: str) -> None:
         """Move a message that can never be delivered to the dead letters, the last 100 are kept.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
@@ -34,15 +35,22 @@ class ReadAhead:
         self._rows: deque[Row] = deque()
         self._out: dict[int, Row] = {}
         self._parked: frozenset[str] = frozenset()
+        self._resting: dict[int, float] = {}  # row → monotonic time until which it is not offered
 
     # The publish thread.
 
-    def serve(self, *, parked: frozenset[str] = frozenset()) -> None:
-        """Offer every row again from the oldest, except those that are out, and parked topics.
+    def serve(self, *, parked: frozenset[str] = frozenset(), anew: bool = False) -> None:
+        """Offer every row again from the oldest, except those that are out, resting ones, and
+        parked topics.
 
-        Called after each connect, and when a topic is parked or no longer is.
+        Called after each connect (``anew``: then nothing rests), when a topic is parked or no
+        longer is, and when rows have rested.
         """
+        now = time.monotonic()
         with self._lock:
+            self._resting = {
+                key: until for key, until in self._resting.items() if until > now and not anew
+            }
             self._serving, self._more, self._cursor = True, True, 0
             self._parked = parked
             # What was read ahead is read again, so that the order within a topic holds.
@@ -76,6 +84,21 @@ class ReadAhead:
         with self._lock:
             self._forget([row])
 
+    def rest(self, row: Row, until: float) -> None:
+        """The broker has this row, and its consumer has not confirmed it: it stays on disk, and is
+        offered again behind ``until``, in monotonic seconds.
+        """
+        with self._lock:
+            if self._out.get(row.row) is row:
+                del self._out[row.row]
+                self._resting[row.row] = until
+
+    @property
+    def rests_until(self) -> float | None:
+        """When the first row has rested, in monotonic seconds; None when none rests."""
+        with self._lock:
+            return min(self._resting.values(), default=None)
+
     @property
     def drained(self) -> bool:
         """Whether the publish thread has every row that it may have."""
@@ -105,12 +128,22 @@ class ReadAhead:
         with self._lock:
             self._forget(rows)
 
+    def confirmed(self, rows: Iterable[int]) -> None:
+        """Rows of these numbers are no longer on disk."""
+        with self._lock:
+            gone = set(rows)
+            self._rows = deque(row for row in self._rows if row.row not in gone)
+            for number in gone:
+                self._out.pop(number, None)
+                self._resting.pop(number, None)
+
     def restart(self, *, replaced: bool) -> None:
         """The outbox was opened anew; when it was ``replaced`` its row numbers mean other rows."""
         with self._lock:
             if replaced:
                 self._out.clear()
                 self._rows.clear()
+                self._resting.clear()
             self._cursor, self._more = 0, True
 
     def fill(self, peek: Callable[[int, int], Sequence[Row]]) -> bool:
@@ -129,7 +162,9 @@ class ReadAhead:
             self._more = len(rows) == AHEAD
             for row in rows:
                 self._cursor = row.row
-                if row.row not in self._out and row.message.topic not in self._parked:
+                if row.row in self._out or row.row in self._resting:
+                    continue
+                if row.message.topic not in self._parked:
                     self._rows.append(row)
                     self._out[row.row] = row
             return bool(self._rows)

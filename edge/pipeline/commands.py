@@ -7,11 +7,11 @@ import logging
 import time
 from collections.abc import Callable
 
-from edge.inbox import CommandRefused, Inbox, parse_command
+from edge.inbox import CommandRefused, Inbox, parse_ack, parse_command
 from edge.messages import StationInfo, encode_reply
 from edge.pipeline.line import LineDesk
 from edge.protocols import Received
-from edge.records import Command, Message
+from edge.records import Command, Confirmation, Message
 
 LOT_VERBS = frozenset({"lot_start", "lot_end"})
 
@@ -33,6 +33,8 @@ class CommandDesk:
         The ids of the station's cameras.
     allow
         Verbs that ``allow_commands`` names.
+    confirm
+        Takes what consumers confirm; None where the broker's word is enough.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class CommandDesk:
         station: Callable[[], StationInfo],
         cameras: frozenset[str],
         allow: frozenset[str],
+        confirm: Callable[[Confirmation], None] | None = None,
     ) -> None:
         self._inbox = inbox
         self._station = station
         self._cameras = cameras
         self._allow = allow
+        self._confirm = confirm
 
     def take(self, message: Received) -> Message | None:
         """Queue one command; or the reply that it is refused, if it has a ``txn`` to answer to.
@@ -53,6 +57,9 @@ class CommandDesk:
         Never raises for what the message holds.
         """
         try:
+            if self._confirm is not None and message.topic == self._station().topics.ack:
+                self._take_ack(message, self._confirm)
+                return None
             command = parse_command(
                 message.topic,
                 message.payload,
@@ -73,6 +80,13 @@ class CommandDesk:
                 error.command, self._station(), ok=False, code=error.code, error=error.message
             )
         return None
+
+    @staticmethod
+    def _take_ack(message: Received, confirm: Callable[[Confirmation], None]) -> None:
+        """It has no ``txn`` and gets no reply; a retained one would confirm what it never saw."""
+        if message.retain:
+            raise CommandRefused("retained", "ack: a retained confirmation")
+        confirm(parse_ack(message.payload))
 
 
 def carry_out(

@@ -69,6 +69,8 @@ class Pipeline:
         Counters for exactly these cameras.
     allow_commands
         Verbs that may be used beside those that are always on.
+    app_ack
+        Whether rows stay until their consumer has confirmed them.
     health_interval_s
         Between two health messages; a change of state is told at once.
     description
@@ -94,6 +96,7 @@ class Pipeline:
         ids: AlertIds,
         health: Health,
         allow_commands: frozenset[str] = frozenset(),
+        app_ack: bool = False,
         health_interval_s: float = 30.0,
         description: Description | None = None,
         last_exit: LastExit | None = None,
@@ -122,10 +125,12 @@ class Pipeline:
                 self._who,
                 frozenset(camera.id for camera in cameras),
                 allow_commands,
+                self.store.confirm if app_ack else None,
             ),
             Sealer(station.boot_id, lambda: health.clock_synced),
             station=self._who,
             health=health.broker,
+            app_ack=app_ack,
         )
         self.reporter = Reporter(
             health, self.publisher.publish, station=self._who, interval_s=health_interval_s

@@ -42,6 +42,10 @@ PARK_S = 300.0
 PARK_OTHER_S = 5.0
 """The same after any other refusal (quota exceeded, for example). Retained state that was refused
 waits as long."""
+CONFIRM_S = 60.0
+"""Rows that no consumer has confirmed are sent again so long after their PUBACK."""
+LOOK_AGAIN_S = 1.0
+"""Between two looks for such rows."""
 POLL_S = 1.0
 CONNECT_EXCUSE_S = 120.0
 """A resolver may hang; the publish thread's heartbeat does not count for so long meanwhile."""
@@ -69,6 +73,8 @@ class Publisher:
         Gives the context that messages are encoded in.
     health
         Where the connection's state is told.
+    app_ack
+        Whether a row stays until its consumer has confirmed it, which comes to the desk.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class Publisher:
         *,
         station: Callable[[], StationInfo],
         health: BrokerHealth,
+        app_ack: bool = False,
     ) -> None:
         self.drain_until = 0.0
         """Monotonic seconds until which a stopping publisher goes on sending."""
@@ -89,6 +96,7 @@ class Publisher:
         self._sealer = sealer
         self._station = station
         self._health = health
+        self._app_ack = app_ack
         self._lock = threading.Lock()
         self._slots: dict[str, Message] = {}
         self._changed: deque[str] = deque()  # topics of slots that must be sent
@@ -99,6 +107,7 @@ class Publisher:
         self._inflight: dict[int, Row | Message] = {}
         self._parked: dict[str, float] = {}
         self._again: dict[str, float] = {}  # when a refused slot is sent again, by topic
+        self._look_again = 0.0  # when to see next whether rows have rested
         self._told = ""  # why there is no connection, as it was logged last
 
     # Any thread.
@@ -244,7 +253,7 @@ class Publisher:
             self._changed = deque(self._slots)
         self._health.connected()
         self._sink.subscribe(station.topics.subscriptions)
-        self._store.rows.serve()
+        self._store.rows.serve(anew=True)
 
     def _part(self, reason: str, code: ReasonCode) -> None:
         if reason != self._told:
@@ -267,7 +276,10 @@ class Publisher:
             return
         if isinstance(item, Row):
             self._health.allowed(item.message.topic)
-            self._store.ack(item, no_subscriber=reason == NO_SUBSCRIBER)
+            if self._app_ack:
+                self._store.rows.rest(item, time.monotonic() + CONFIRM_S)
+            else:
+                self._store.ack(item, no_subscriber=reason == NO_SUBSCRIBER)
             if not self._sealer.is_replay(item):
                 age_ns = time.monotonic_ns() - captured_ns(item)
                 self._health.puback_ms.add(age_ns / 1e6)
@@ -298,6 +310,11 @@ class Publisher:
 
     def _unpark(self) -> None:
         now = time.monotonic()
+        if now >= self._look_again and self._app_ack and self._connected:
+            self._look_again = now + LOOK_AGAIN_S
+            until = self._store.rows.rests_until
+            if until is not None and until <= now:
+                self._store.rows.serve(parked=frozenset(self._parked))
         due = [topic for topic, moment in self._parked.items() if moment <= now]
         for topic in due:
             del self._parked[topic]

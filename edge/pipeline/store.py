@@ -19,7 +19,7 @@ from edge.health import OutboxHealth
 from edge.outbox import Outbox, Row
 from edge.pipeline.ahead import ReadAhead
 from edge.pipeline.ids import BLOCK, AlertIds
-from edge.records import LotEntry, LotForgotten, Message, OutboxStatus
+from edge.records import Confirmation, LotEntry, LotForgotten, Message, OutboxStatus
 from edge.stage import Stage
 
 Stored = Message | LotEntry | LotForgotten
@@ -32,6 +32,8 @@ GROUP = 16
 ACK_GROUP = 64
 ACK_DELAY_S = 1.0
 """Acknowledged rows are deleted in groups of so many, or after so long."""
+CONFIRMATIONS = 1000
+"""Confirmations that wait; a later one of a topic covers those that gave way."""
 RETRY_S = 1.0
 """Between two attempts to use a disk that fails."""
 COUNT_S = 1.0
@@ -79,6 +81,7 @@ class Store:
         self._acks: list[tuple[Row, bool]] = []
         self._acked_since = 0.0
         self._burials: list[tuple[Row, str]] = []
+        self._confirmations: deque[Confirmation] = deque(maxlen=CONFIRMATIONS)
         self._dropped: dict[str, int] = {}  # by topic, committed
         # The outbox thread's own.
         self._counted = 0.0
@@ -113,6 +116,12 @@ class Store:
             self._acks.append((row, no_subscriber))
             if len(self._acks) >= ACK_GROUP:
                 self._work.notify()
+
+    def confirm(self, confirmation: Confirmation) -> None:
+        """A consumer has these rows: delete them soon."""
+        with self._work:
+            self._confirmations.append(confirmation)
+            self._work.notify()
 
     def bury(self, row: Row, error: str) -> None:
         """The broker will never take this row: put it aside."""
@@ -175,7 +184,9 @@ class Store:
             or time.monotonic() - self._acked_since >= ACK_DELAY_S
         )
         ahead = self.rows.low and not stopping
-        return bool(self._incoming or due or self._burials or ahead or self._ids.low)
+        return bool(
+            self._incoming or due or self._burials or self._confirmations or ahead or self._ids.low
+        )
 
     def _await_work(self, stage: Stage) -> None:
         with self._work:
@@ -185,6 +196,7 @@ class Store:
     def _step(self, outbox: Outbox, *, stopping: bool) -> None:
         self._append(outbox)
         self._delete(outbox, stopping=stopping)
+        self._confirm(outbox)
         if self.rows.fill(outbox.peek):
             self._on_rows()
         if self._ids.low:
@@ -234,6 +246,13 @@ class Store:
                 self._acks[:0] = acks
             raise
         self.rows.deleted(row for row, _ in acks)
+
+    def _confirm(self, outbox: Outbox) -> None:
+        while self._confirmations:
+            # Once more after an error: deleting twice does no harm.
+            self.rows.confirmed(outbox.confirm(self._confirmations[0]))
+            with self._work:
+                self._confirmations.popleft()
 
     def _note_drops(self, outbox: Outbox, *, buried: Row | None = None) -> None:
         """After a commit: what it lost, so that the next message that is sealed says so."""

@@ -21,7 +21,7 @@ from edge.records.line import (
     Verdict,
     VerdictName,
 )
-from edge.records.message import Command, Message, RefusalCode, ReplyCode, Way
+from edge.records.message import Command, Confirmation, Message, RefusalCode, ReplyCode, Way
 from edge.records.observation import ModelRef, Observation, Timings, Track
 from edge.records.results import (
     Box,
@@ -51,6 +51,7 @@ __all__ = [
     "CameraStatus",
     "Classification",
     "Command",
+    "Confirmation",
     "Detections",
     "Drops",
     "Ellipse",

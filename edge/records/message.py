@@ -58,6 +58,15 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A consumer has everything of a topic up to a ``seq`` of an epoch."""
+
+    epoch: str
+    topic: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """A request that came in: one of a closed list of verbs.
 

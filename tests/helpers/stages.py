@@ -92,16 +92,23 @@ class OutboxRig:
 class PublishRig:
     """A publisher between a store and a sink."""
 
-    def __init__(self, rig: OutboxRig, sink: Sink) -> None:
+    def __init__(self, rig: OutboxRig, sink: Sink, *, app_ack: bool = False) -> None:
         self.health = BrokerHealth()
         self.inbox = Inbox()
         self.publisher = Publisher(
             sink,
             rig.store,
-            CommandDesk(self.inbox, lambda: STATION, frozenset({"c1"}), frozenset()),
+            CommandDesk(
+                self.inbox,
+                lambda: STATION,
+                frozenset({"c1"}),
+                frozenset(),
+                rig.store.confirm if app_ack else None,
+            ),
             Sealer(BOOT, lambda: True),
             station=lambda: STATION,
             health=self.health,
+            app_ack=app_ack,
         )
         rig.on_rows = sink.wake
         self._wake = sink.wake

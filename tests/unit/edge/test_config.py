@@ -214,7 +214,7 @@ def test_root_has_no_wildcards_and_no_empty_levels(root: str) -> None:
         ("mqtt", {"allow_commands": ["pings"]}, "allow_commands[0]: 'pings' is not one of"),
         ("mqtt", {"allow_commands": "ping"}, "needs a list, not 'ping'"),
         ("mqtt", {"allow_commands": ["reload"]}, "'reload' comes with a later version"),
-        ("mqtt", {"ack": "app"}, "'app' comes with a later version"),
+        ("mqtt", {"ack": "both"}, "'broker', 'app'"),
         ("mqtt", {"insecure": "no"}, "needs true or false"),
         ("outbox", {"max_rows": 0}, "allowed: 1 to 10000000"),
         ("outbox", {"rate_per_s": 0}, "allowed: above 0 to 10000"),
