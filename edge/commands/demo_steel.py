@@ -16,7 +16,7 @@ from edge.demo.fleet import Fleet
 from edge.demo.folder_strip import FolderStrip, first_size
 from edge.demo.line_camera import StripEncoder, StripSource
 from edge.demo.motion import Motion
-from edge.messages.payloads import LotReportPayload
+from edge.messages.line_payloads import LotReportPayload
 from edge.pipeline import Pipeline
 from edge.protocols import Encoder, Source
 from edge.records import EncoderSample

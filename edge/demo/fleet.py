@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from edge.messages.line_payloads import LotReportPayload
+from edge.messages.parts import Payload
 from edge.messages.payloads import (
     AlertPayload,
     HealthPayload,
     InfoPayload,
-    LotReportPayload,
-    Payload,
     StatePayload,
 )
 

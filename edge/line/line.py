@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from edge.errors import LotAbsent
-from edge.line.diary import Anchor, Ended, Note, Resumed, Seen, Settled, Started, read, write
+from edge.line.diary import Anchor, Ended, Resumed, Settled, Started, read, write
 from edge.line.geometry import Defect
 from edge.line.locator import Locator
 from edge.line.notebook import Notebook
 from edge.line.position import EncoderPositioner, Positioner
 from edge.line.report import pages
+from edge.line.retold import told_again, totals_of
 from edge.line.run import Run, Section
 from edge.line.settings import LineSettings
 from edge.line.tracker import StripTracker
@@ -161,7 +162,7 @@ class StripLine:
             events += self._close(run)
         if self._run.key is not None:
             since_ns, before = self._told or (now_ns - TOTALS_NS, None)
-            totals = _totals(self._run)
+            totals = totals_of(self._run)
             if now_ns - since_ns >= TOTALS_NS and totals != before:
                 self._told = now_ns, totals
                 events.append(totals)
@@ -189,7 +190,7 @@ class StripLine:
         for frame in self._recent:
             if position is not None and frame.end_mm > position.mm:
                 events += self._show(self._run, frame)
-        self._told = at_ns, _totals(self._run)
+        self._told = at_ns, totals_of(self._run)
         return (*events, self._told[1])
 
     def end_lot(self, at: datetime, at_ns: int) -> tuple[LineEvent, ...]:
@@ -209,7 +210,7 @@ class StripLine:
         """See :class:`edge.protocols.Line`."""
         events: list[LineEvent] = []
         for key, notes in read(entries).items():
-            run, anchor = _told_again(self._settings, key, notes, now)
+            run, anchor = told_again(self._settings, key, notes, now)
             if run.length_mm is not None:
                 run.close()
                 self._over[key] = run
@@ -219,7 +220,7 @@ class StripLine:
             run.resume(counted=counted)
             run.restarts += 1
             self._run = run
-            events += [write(key, Resumed(now, counted)), _totals(run)]
+            events += [write(key, Resumed(now, counted)), totals_of(run)]
         return tuple(events)
 
     def report(self, key: str) -> LotReport:
@@ -260,7 +261,7 @@ class StripLine:
         events += self._told_of(run, run.close())
         if run.key is not None:
             self._over[run.key] = run
-            events += [_totals(run), LotEnded(run.key)]
+            events += [totals_of(run), LotEnded(run.key)]
         return events
 
     def _told_of(self, run: Run, sections: Sequence[Section]) -> list[LineEvent]:
@@ -324,42 +325,3 @@ class StripLine:
             return False
         self._positioner.resume(anchor[0], anchor[1])
         return True
-
-
-def _told_again(
-    settings: LineSettings, key: str, notes: Sequence[Note], now: datetime
-) -> tuple[Run, Anchor | None]:
-    """A lot as its diary tells it, and its last anchor."""
-    run, anchor = Run(settings, None, now, key=key, name="unknown"), None
-    for note in notes:
-        match note:
-            case Started(name, at):
-                run.name, run.started_at = name, at
-                anchor = note.anchor
-            case Seen():
-                run.take(note)
-                anchor = note.anchor or anchor
-            case Resumed():
-                run.restarts += 1
-            case Settled(index, verdict, late):
-                run.skip(index, verdict, late)
-            case Ended(at, length_mm):
-                run.cut(length_mm, at)
-    return run, anchor
-
-
-def _totals(run: Run) -> LotTotals:
-    assert run.name is not None
-    defects: dict[str, int] = {}
-    for defect in run.defects:
-        defects[defect.label] = defects.get(defect.label, 0) + 1
-    return LotTotals(
-        lot=run.name,
-        open=run.ended_at is None,
-        started_at=run.started_at,
-        length_mm=run.reached_mm if run.length_mm is None else run.length_mm,
-        covered=run.covered,
-        defects=defects,
-        verdicts=dict(run.verdicts),
-        late=run.late,
-    )

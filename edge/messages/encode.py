@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from edge.messages import payloads
-from edge.messages.payloads import moment
+from edge.messages.parts import ClockPart, moment
 from edge.messages.station import StationInfo
 from edge.records import (
     Alert,
@@ -47,7 +47,7 @@ def encode_alert(alert: Alert, station: StationInfo, *, encoded_ns: int) -> Mess
         boot=station.boot_id,
         ts=moment(header.captured_at),
         mono_ns=header.captured_ns,
-        clock=payloads.ClockPart(synced=station.clock_synced),
+        clock=ClockPart(synced=station.clock_synced),
         task=alert.task,
         severity=alert.severity,
         label=alert.label,

@@ -5,9 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from edge.messages import payloads
 from edge.messages.encode import OUTBOX_EXPIRY_S
-from edge.messages.payloads import DEFECT_COLUMNS, moment
+from edge.messages.line_payloads import (
+    DEFECT_COLUMNS,
+    LotPayload,
+    StoredLotReport,
+    VerdictPayload,
+)
+from edge.messages.parts import ClockPart, moment
 from edge.messages.station import StationInfo
 from edge.records import LotReport, LotTotals, Message, Verdict
 
@@ -19,7 +24,7 @@ REPORT_BYTES = 60 << 10
 
 def encode_verdict(verdict: Verdict, station: StationInfo, *, now: datetime) -> Message:
     """What a section is worth, for whoever listens now."""
-    payload = payloads.VerdictPayload(
+    payload = VerdictPayload(
         ts=moment(now),
         lot=verdict.lot,
         x_mm=round(verdict.x_mm, 1),
@@ -38,7 +43,7 @@ def encode_verdict(verdict: Verdict, station: StationInfo, *, now: datetime) -> 
 
 def encode_lot(totals: LotTotals, station: StationInfo, *, now: datetime) -> Message:
     """The retained message about the lot that is open, or was last."""
-    payload = payloads.LotPayload(
+    payload = LotPayload(
         ts=moment(now),
         lot=totals.lot,
         open=totals.open,
@@ -66,7 +71,7 @@ def encode_lot_report(
         "boot": station.boot_id,
         "ts": moment(now),
         "mono_ns": now_ns,
-        "clock": payloads.ClockPart(synced=station.clock_synced),
+        "clock": ClockPart(synced=station.clock_synced),
         "config": station.config,
     }
     payload = _fitting(common, defects)
@@ -89,7 +94,7 @@ def _fitting(common: dict[str, Any], defects: list[dict[str, Any]]) -> bytes:
         kept = sorted(defects[:count], key=lambda one: (one["x_mm"], one["y_mm"]))
         rows = tuple(tuple(one[name] for name in DEFECT_COLUMNS) for one in kept)
         left_out = len(defects) - count
-        return payloads.StoredLotReport.model_validate(
+        return StoredLotReport.model_validate(
             {**common, "defect_rows": rows, "left_out": left_out or None}
         ).to_bytes()
 

@@ -1,4 +1,5 @@
-"""What goes on the wire, as models: the one place that names the keys of every JSON payload.
+"""What goes on the wire, as models: with ``parts`` and ``line_payloads`` the one place that names
+the keys of every JSON payload.
 
 Consumers ignore keys that they do not know, since additive changes keep a schema's number; so do
 these models. Absent keys are None here and are left out of the JSON.
@@ -6,40 +7,25 @@ these models. Absent keys are None here and are left out of the JSON.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from edge.records import Phase, ReasonCode, ReplyCode, Severity, VerdictName
-
-Hex16 = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Ident = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-AlertId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}-[0-9]+$")]
-Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
-"""UTC with milliseconds."""
-Score = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=0)]
-Milliseconds = Annotated[float, Field(ge=0.0)]
-Rect = tuple[float, float, float, float]
-"""x, y, width, height."""
-
-
-class Payload(BaseModel):
-    """Base of every payload and of the objects in them."""
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False, populate_by_name=True)
-
-    def to_bytes(self) -> bytes:
-        """UTF-8 JSON without absent keys."""
-        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
-
-
-class ClockPart(Payload):
-    """Whether ``ts`` comes from a synchronised clock."""
-
-    synced: bool
+from edge.messages.line_payloads import LotPayload, LotReportPayload, VerdictPayload
+from edge.messages.parts import (
+    AlertId,
+    ClockPart,
+    Count,
+    Hex16,
+    Ident,
+    Milliseconds,
+    Moment,
+    Payload,
+    Rect,
+    Score,
+    Sha256,
+)
+from edge.records import Phase, ReasonCode, ReplyCode, Severity
 
 
 class FramesPart(Payload):
@@ -248,122 +234,6 @@ class StatePayload(Payload):
     score: Score | None = None
 
 
-class VerdictPayload(Payload):
-    """What a section of the strip is worth; ``late``: nothing was known in time, so: reject."""
-
-    schema_: Annotated[Literal["linesight.verdict/1"], Field(alias="schema")] = (
-        "linesight.verdict/1"
-    )
-    ts: Moment
-    lot: str | None = None
-    x_mm: float
-    len_mm: Annotated[float, Field(ge=0.0)]
-    verdict: VerdictName
-    reason: str
-    late: bool
-
-
-class LotPayload(Payload):
-    """The lot that is open, or was last, as far as it was judged.
-
-    ``defects`` by label, ``verdicts`` of sections by name, ``covered`` as a share of the length.
-    """
-
-    schema_: Annotated[Literal["linesight.lot/1"], Field(alias="schema")] = "linesight.lot/1"
-    ts: Moment
-    lot: str
-    open: bool
-    started_at: Moment
-    length_mm: Annotated[float, Field(ge=0.0)]
-    covered: Score
-    defects: dict[str, Count]
-    verdicts: dict[str, Count]
-    late: Count
-
-
-class GradePart(Payload):
-    """A verdict on a whole lot; ``metre`` is the first that gave it."""
-
-    verdict: VerdictName
-    reason: str
-    metre: int | None = None
-
-
-class WorstMetrePart(Payload):
-    """The metre with most defects."""
-
-    metre: int
-    defects: Count
-
-
-class PeriodicPart(Payload):
-    """Defects at a constant distance; ``roll`` where the distance is a known circumference."""
-
-    label: str
-    period_mm: float
-    diameter_mm: float
-    y_mm: float
-    first_mm: float
-    last_mm: float
-    count: Count
-    roll: str | None = None
-
-
-DEFECT_COLUMNS = ("label", "x_mm", "y_mm", "len_mm", "wid_mm", "area_mm2", "score")
-"""Of a row of ``defect_rows``."""
-
-
-class StoredLotReport(Payload):
-    """A lot that is over, as the outbox stores it, without what ``seal`` adds.
-
-    The list of defects is a table, since a thousand of them must fit into a message: the columns of
-    ``defect_rows`` are named by ``defect_columns``. ``left_out`` says how many of the smallest did
-    not fit; the files on the station hold all of them.
-    """
-
-    schema_: Annotated[Literal["linesight.lot_report/1"], Field(alias="schema")] = (
-        "linesight.lot_report/1"
-    )
-    id: AlertId
-    rev: Literal[1] = 1
-    node: Ident
-    cam: Ident
-    boot: str
-    ts: Moment
-    mono_ns: Count
-    clock: ClockPart
-    config: str
-    lot: str
-    started_at: Moment
-    ended_at: Moment
-    length_mm: Annotated[float, Field(ge=0.0)]
-    width_mm: Annotated[float, Field(ge=0.0)]
-    lanes: Annotated[int, Field(ge=1)]
-    covered: Score
-    gaps_mm: tuple[tuple[float, float], ...]
-    error_mm: Annotated[float, Field(ge=0.0)]
-    restarts: Count
-    verdicts: dict[str, Count]
-    late: Count
-    totals: dict[str, Count]
-    grade: GradePart
-    worst_metre: WorstMetrePart | None = None
-    density: dict[str, tuple[Count, ...]] | None = None
-    periodic: tuple[PeriodicPart, ...]
-    defect_columns: tuple[str, ...] = DEFECT_COLUMNS
-    defect_rows: tuple[tuple[str, float, float, float, float, float, float], ...]
-    left_out: Annotated[int, Field(ge=1)] | None = None
-
-
-class LotReportPayload(StoredLotReport):
-    """A lot that is over, on the wire."""
-
-    seq: Annotated[int, Field(ge=1)]
-    epoch: Hex16
-    dropped_total: Count
-    replayed: Literal[True] | None = None
-
-
 class InfoPayload(Payload):
     """What runs here, and how the run before it ended (``last_exit``).
 
@@ -404,16 +274,3 @@ PUBLISHED: dict[str, type[Payload]] = {
     "linesight.verdict/1": VerdictPayload,
 }
 """Every JSON payload that a station publishes, by schema id."""
-
-
-def moment(when: datetime) -> str:
-    """A UTC time as it stands in payloads, rounded down to milliseconds.
-
-    Raises
-    ------
-    ValueError
-        It has no time zone.
-    """
-    if when.tzinfo is None:
-        raise ValueError(f"{when!r} has no time zone")
-    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from edge.messages.payloads import moment
+from edge.messages.parts import moment
 from edge.records import Message
 
 

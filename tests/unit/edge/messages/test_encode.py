@@ -17,7 +17,8 @@ from edge.messages import (
     encode_state,
     encode_status,
 )
-from edge.messages.payloads import PUBLISHED, moment
+from edge.messages.parts import moment
+from edge.messages.payloads import PUBLISHED
 from edge.records import (
     CameraStatus,
     Command,

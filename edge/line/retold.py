@@ -1,0 +1,51 @@
+"""A lot as its diary tells it, and what is told of a lot as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from edge.line.diary import Anchor, Ended, Note, Resumed, Seen, Settled, Started
+from edge.line.run import Run
+from edge.line.settings import LineSettings
+from edge.records import LotTotals
+
+
+def told_again(
+    settings: LineSettings, key: str, notes: Sequence[Note], now: datetime
+) -> tuple[Run, Anchor | None]:
+    """A lot as its diary tells it, and its last anchor."""
+    run, anchor = Run(settings, None, now, key=key, name="unknown"), None
+    for note in notes:
+        match note:
+            case Started(name, at):
+                run.name, run.started_at = name, at
+                anchor = note.anchor
+            case Seen():
+                run.take(note)
+                anchor = note.anchor or anchor
+            case Resumed():
+                run.restarts += 1
+            case Settled(index, verdict, late):
+                run.skip(index, verdict, late)
+            case Ended(at, length_mm):
+                run.cut(length_mm, at)
+    return run, anchor
+
+
+def totals_of(run: Run) -> LotTotals:
+    """How a lot is getting on, or how it ended."""
+    assert run.name is not None
+    defects: dict[str, int] = {}
+    for defect in run.defects:
+        defects[defect.label] = defects.get(defect.label, 0) + 1
+    return LotTotals(
+        lot=run.name,
+        open=run.ended_at is None,
+        started_at=run.started_at,
+        length_mm=run.reached_mm if run.length_mm is None else run.length_mm,
+        covered=run.covered,
+        defects=defects,
+        verdicts=dict(run.verdicts),
+        late=run.late,
+    )
