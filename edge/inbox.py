@@ -158,6 +158,8 @@ class Inbox:
         self._waiting: deque[Command] = deque()
         self._samples: deque[LineSample] = deque(maxlen=SAMPLES)
         self._txns: dict[str, None] = {}
+        self.control = threading.Lock()
+        """Held by whoever takes commands and carries them out."""
 
     def put(self, command: Command) -> None:
         """Queue a command.

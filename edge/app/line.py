@@ -8,14 +8,16 @@ from datetime import UTC, datetime
 from functools import partial
 
 from edge.config import Config, LineTable, frame_size, line_camera
-from edge.errors import ConfigError
+from edge.errors import ConfigError, LineUnavailable
 from edge.line.archive import Archive
+from edge.line.encoders import CounterEncoder
 from edge.line.geometry import Geometry
 from edge.line.grading import GradeRule, Lanes
 from edge.line.line import StripLine
 from edge.line.locator import Locator
-from edge.line.position import EncoderPositioner, Positioner, SpeedPositioner
+from edge.line.position import EncoderPositioner, Positioner
 from edge.line.settings import LineSettings
+from edge.line.speed import SpeedPositioner
 from edge.line.tracker import StripTracker
 from edge.line.uri import (
     CounterUri,
@@ -133,11 +135,32 @@ def _positioner(table: LineTable) -> Positioner:
     if table.encoder is not None:
         return EncoderPositioner(
             table.encoder.mm_per_count,
-            bits=table.encoder.bits,
+            bits=table.encoder.bits or _bits(parse_line_uri(table.encoder.source)),
             max_gap_ns=table.encoder.max_gap_ms * 1_000_000,
+            max_mm_per_s=table.encoder.max_mm_per_s,
         )
-    assert table.speed is not None
-    return SpeedPositioner(table.speed.mm_per_s, relative_error=table.speed.relative_error)
+    speed = table.speed
+    assert speed is not None
+    return SpeedPositioner(
+        speed.mm_per_s,
+        relative_error=speed.relative_error,
+        max_gap_ns=speed.max_gap_ms * 1_000_000 if speed.published else None,
+    )
+
+
+def _bits(uri: LineUri) -> int | None:
+    """Width of the kernel's counter, where it says so and is there already."""
+    if not isinstance(uri, CounterUri):
+        return None
+    encoder = CounterEncoder(uri.path)
+    try:
+        encoder.open()
+        values = (encoder.ceiling or 0) + 1
+    except LineUnavailable:
+        return None  # it may come later; then a wrap is a loss
+    finally:
+        encoder.close()
+    return values.bit_length() - 1 if values > 2 and values & (values - 1) == 0 else None
 
 
 def _boot(uri: LineUri | None, boot: str) -> str | None:

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TextIO
 
-from edge.commands.show import NODE, ROOT
+from edge.commands.show import LIVE_S, NODE, ROOT
 from edge.config import Config, build
 from edge.demo import scene
 from edge.demo.fleet import Fleet
@@ -20,8 +20,6 @@ from edge.sources.uri import scheme_of
 
 CAMERA = "cam1"
 SCENE_S = 18.0
-LIVE_S = 20.0
-"""How long a source without an end is watched, unless --seconds says."""
 VIDEO_FPS = 25.0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from edge.app.line import LOTS
-from edge.commands.show import NODE, ROOT
+from edge.commands.show import LIVE_S, NODE, ROOT
 from edge.config import Config, build
 from edge.demo.coil import KNOWN_NOTE, Coil
 from edge.demo.fleet import Fleet
@@ -22,6 +22,7 @@ from edge.protocols import Encoder, Source
 from edge.records import EncoderSample
 from edge.sinks.mqtt_settings import MqttSettings
 from edge.sources import open_source
+from edge.sources.uri import scheme_of
 
 CAMERA = "strip"
 WIDTH, HEIGHT, FPS = 1600, 256, 12.0
@@ -146,7 +147,8 @@ class SteelShow:
         self.sources: Sequence[Source] | None = [self._strip.source]
         self.encoder: Encoder | None = self._strip.encoder
         self.fps = FPS
-        self.seconds: float | None = None
+        endless = source is not None and scheme_of(source, CAMERA) != "file"
+        self.seconds: float | None = LIVE_S if endless else None
         self._own = source is None
         self._began = self._ended = False
         out.write(f"{self._strip.note}\n")

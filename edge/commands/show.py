@@ -14,6 +14,9 @@ from edge.sinks.mqtt_settings import MqttSettings
 
 NODE, ROOT = "demo", "linesight"
 
+LIVE_S = 20.0
+"""How long a source without an end is watched, unless --seconds says."""
+
 
 class Show(Protocol):
     """One demo, from its source to its summary.

@@ -25,6 +25,7 @@ class EncoderSettings(Table):
     mm_per_count: Millimetres
     bits: Annotated[int, Field(ge=2, le=64)] | None = None
     max_gap_ms: Annotated[int, Field(ge=1, le=60_000)] = 500
+    max_mm_per_s: Annotated[float, Field(gt=0.0, le=1e6)] = 50_000.0
 
     @field_validator("source")
     @classmethod
@@ -32,14 +33,23 @@ class EncoderSettings(Table):
         parse_line_uri(value)
         return value
 
+    @field_validator("bits")
+    @classmethod
+    def _wraps(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and str(info.data.get("source")).startswith("gpio:"):
+            raise ValueError("edges are counted here and do not wrap; leave it out")
+        return value
+
 
 class SpeedSettings(Table):
     """``[line.speed]``: where the strip is, by its speed; ``published`` takes it from the topic
-    ``line/speed``, and ``mm_per_s`` until the first one comes.
+    ``line/speed``, and ``mm_per_s`` until the first one comes. A published speed holds for
+    ``max_gap_ms``.
     """
 
     mm_per_s: Annotated[float, Field(ge=0.0, le=1e6)]
     published: Annotated[bool, Field(validate_default=True)] = False
+    max_gap_ms: Annotated[int, Field(ge=1, le=600_000)] = 10_000
     relative_error: Annotated[float, Field(ge=0.0, le=0.5)] = 0.01
 
     @field_validator("published")
@@ -98,6 +108,14 @@ class LineTable(Table):
     grading: tuple[GradeSettings, ...] = ()
     speed: SpeedSettings | None = None
     encoder: Annotated[EncoderSettings | None, Field(validate_default=True)] = None
+
+    @field_validator("roll")
+    @classmethod
+    def _rolls_differ(cls, rolls: tuple[RollSettings, ...]) -> tuple[RollSettings, ...]:
+        names = [roll.name for roll in rolls]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two rolls are called {twice[0]!r}")
+        return rolls
 
     @field_validator("gate", "lots")
     @classmethod

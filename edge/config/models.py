@@ -299,8 +299,8 @@ def line_camera(line: LineTable, cameras: tuple[Camera, ...]) -> Camera:
     found = cameras[ids.index(name)]
     if frame_size(line, found) is None:
         raise ValueError(
-            f"camera {name!r} needs width and height, or the line frame_px: a scale holds for one "
-            "size of the picture"
+            f"camera {name!r} needs width and height, or the line frame_px: mm_per_px holds for "
+            "one size of the picture"
         )
     return found
 

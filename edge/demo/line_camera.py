@@ -11,7 +11,7 @@ from edge.records import EncoderSample, Frame
 from edge.sources.frames import Moment, Pace
 
 
-class Run:
+class Passage:
     """A motion that has begun, or not yet: what camera and encoder share.
 
     Parameters
@@ -85,7 +85,7 @@ class StripSource:
         if not 0 < fps <= 1000:
             raise ValueError(f"StripSource: fps {fps} must be above 0 and at most 1000")
         self._coil = coil
-        self.run = Run(motion)
+        self.run = Passage(motion)
         self._camera = camera
         self._size = (width_px, height_px)
         self._end_mm = coil.length_mm + width_px * coil.mm_per_px
@@ -156,7 +156,7 @@ class StripEncoder:
         It is not.
     """
 
-    def __init__(self, run: Run, mm_per_count: float) -> None:
+    def __init__(self, run: Passage, mm_per_count: float) -> None:
         if not 0 < mm_per_count < 1e6:
             raise ValueError(f"StripEncoder: mm_per_count {mm_per_count} must be above 0")
         self._run = run

@@ -14,6 +14,9 @@ FRESH_S = 60.0
 _CODES: Mapping[str, ReasonCode] = {"frame_size": "frame_size", "late_verdict": "late_verdict"}
 """What has a code of its own; the rest is the encoder's."""
 
+_NO_FAULT = frozenset({"lot_end_without_start"})
+"""What is counted and says nothing about the line."""
+
 _SAID: Mapping[str, str] = {
     "frame_size": "frames of another size than [[camera]] says, which have no place on the strip",
     "late_verdict": "sections that were at the gate before their verdict, and were rejected",
@@ -21,7 +24,8 @@ _SAID: Mapping[str, str] = {
     "jumped_back": "the encoder's count jumped back",
     "out_of_order": "samples that were older than the one before",
     "speed_zero": "the strip was said to stand still",
-    "lot_end_without_start": "a lot was ended and none was open",
+    "jumped_forward": "the encoder's count leapt ahead",
+    "unreadable_lot": "lots of before whose diary cannot be read",
     "bad_sample": "samples that are none",
 }
 
@@ -41,7 +45,7 @@ class LineHealth:
         with self._lock:
             before = self._status.counts if self._status is not None else {}
             for kind, count in counts.items():
-                if count > before.get(kind, 0):
+                if count > before.get(kind, 0) and kind not in _NO_FAULT:
                     self._grown[kind] = now
             self._status = LineStatus(dict(counts), lot)
 

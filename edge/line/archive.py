@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -41,10 +42,18 @@ class Archive:
         for ending, content in report.pages.items():
             file = self._folder / f"{stem}.{ending}"
             fresh = file.with_name(f".{file.name}.new")
-            fresh.write_text(content, encoding="utf-8", newline="")
+            with fresh.open("w", encoding="utf-8", newline="") as written:
+                written.write(content)
+                written.flush()
+                os.fsync(written.fileno())
             fresh.replace(file)
             files.append(file)
         self._forget()
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
         return files
 
     def _forget(self) -> None:
@@ -53,6 +62,7 @@ class Archive:
         for file in self._folder.iterdir():
             if not file.name.startswith("."):
                 lots[file.stem] = max(lots.get(file.stem, 0.0), file.stat().st_mtime)
-        for stem in sorted(lots, key=lambda one: lots[one])[: max(0, len(lots) - self._kept)]:
-            for file in self._folder.glob(f"{stem.replace('[', '[[]')}.*"):
+        old = set(sorted(lots, key=lambda one: lots[one])[: max(0, len(lots) - self._kept)])
+        for file in self._folder.iterdir():
+            if file.stem in old:
                 file.unlink(missing_ok=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from edge.line.geometry import Defect
-from edge.records import LotEntry, VerdictName
+from edge.records import VerdictName
 
 Anchor = tuple[int, float, str]
 """An encoder's count, the position on the lot that belongs to it, and the boot it counted in."""
@@ -67,8 +66,8 @@ class Ended:
 Note = Started | Seen | Resumed | Settled | Ended
 
 
-def write(lot: str, note: Note) -> LotEntry:
-    """A note as an entry for the disk."""
+def write(note: Note) -> str:
+    """A note as the body of an entry."""
     match note:
         case Started(name, at, anchor):
             body: dict[str, Any] = {"started": name, "at": at.isoformat(), **_anchored(anchor)}
@@ -84,25 +83,21 @@ def write(lot: str, note: Note) -> LotEntry:
             body = {"settled": index, "verdict": verdict, "late": late}
         case Ended(at, length_mm):
             body = {"ended": at.isoformat(), "length": round(length_mm, 3)}
-    return LotEntry(lot, json.dumps(body, separators=(",", ":")))
+    return json.dumps(body, separators=(",", ":"))
 
 
-def read(entries: Sequence[LotEntry]) -> dict[str, list[Note]]:
-    """The notes of each lot, lots and notes in their order.
+def read(body: str) -> Note:
+    """The note in an entry.
 
     Raises
     ------
     ValueError
-        An entry is none of ours.
+        It is none of ours.
     """
-    lots: dict[str, list[Note]] = {}
-    for entry in entries:
-        try:
-            note = _note(json.loads(entry.body))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"lot {entry.lot}: {entry.body[:80]!r} is no note") from error
-        lots.setdefault(entry.lot, []).append(note)
-    return lots
+    try:
+        return _note(json.loads(body))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{body[:80]!r} is no note") from error
 
 
 def _note(body: dict[str, Any]) -> Note:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from edge.records import Box, Region
@@ -29,7 +29,7 @@ class Geometry:
     Raises
     ------
     ValueError
-        A scale is not above 0.
+        A number of millimetres is not above 0.
     """
 
     mm_per_px_x: float
@@ -37,9 +37,9 @@ class Geometry:
     runs: Direction = "right"
 
     def __post_init__(self) -> None:
-        for name, scale in (("x", self.mm_per_px_x), ("y", self.mm_per_px_y)):
-            if not 0 < scale < 1e6:
-                raise ValueError(f"mm_per_px_{name}: {scale} must be above 0")
+        for name, value in (("x", self.mm_per_px_x), ("y", self.mm_per_px_y)):
+            if not 0 < value < 1e6:
+                raise ValueError(f"mm_per_px_{name}: {value} must be above 0")
 
     def stretch(self, position_mm: float, width_px: int) -> tuple[float, float]:
         """From and to which millimetre of the strip a frame of this width shows."""
@@ -113,6 +113,14 @@ class Defect:
     score: float
     first: int
     last: int
+
+    def clipped(self, low_mm: float, high_mm: float) -> Defect:
+        """The part of it between two places along the strip, which it reaches into."""
+        if low_mm <= self.x0_mm and self.x1_mm <= high_mm:
+            return self
+        x0_mm, x1_mm = max(self.x0_mm, low_mm), min(self.x1_mm, high_mm)
+        share = (x1_mm - x0_mm) / (self.x1_mm - self.x0_mm)
+        return replace(self, x0_mm=x0_mm, x1_mm=x1_mm, area_mm2=self.area_mm2 * share)
 
     def touches(self, other: Defect, gap_mm: float) -> bool:
         """Whether the two are of one label and no further apart than ``gap_mm`` on both axes."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from edge.errors import LotAbsent
-from edge.line.diary import Anchor, Ended, Resumed, Settled, Started, read, write
+from edge.line.diary import Anchor, Ended, Resumed, Settled, Started
 from edge.line.geometry import Defect
 from edge.line.locator import Locator
-from edge.line.notebook import Notebook
-from edge.line.position import EncoderPositioner, Positioner
+from edge.line.position import EncoderPositioner, Position, Positioner
 from edge.line.report import pages
 from edge.line.retold import told_again, totals_of
 from edge.line.run import Run, Section
@@ -24,6 +24,7 @@ from edge.records import (
     LineSample,
     LotEnded,
     LotEntry,
+    LotForgotten,
     LotReport,
     LotTotals,
     Observation,
@@ -32,8 +33,8 @@ from edge.records import (
     Verdict,
 )
 
-CLOSE_NS = 2_000_000_000
-"""How long an ended lot waits for the frame that shows the last of it."""
+CLOSE_NS = 10_000_000_000
+"""How long an ended lot waits for the frame that shows the last of it, where none comes."""
 
 TOTALS_NS = 1_000_000_000
 """Least time between two tellings of a lot's totals."""
@@ -46,6 +47,9 @@ RECENT = 32
 """Frames that are remembered for a lot whose start is told of late."""
 
 
+_log = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True, slots=True)
 class _Shown:
     """What a frame showed, in positions of the strip."""
@@ -53,7 +57,7 @@ class _Shown:
     start_mm: float
     end_mm: float
     defects: tuple[Defect, ...]
-    error_mm: float
+    position: Position
     captured_ns: int
 
 
@@ -91,16 +95,17 @@ class StripLine:
         self._locator = locator
         self._tracker = tracker
         self._boot = boot
-        self._run = Run(settings, 0.0, now)
+        self._run = Run(settings, Position(0.0, 0.0), now)
         self._ending: list[Run] = []
         self._past: deque[Run] = deque(maxlen=PAST)
         self._over: dict[str, Run] = {}
-        self._notebook = Notebook()
         self._judged: deque[tuple[float, float, bool]] = deque()  # where, and whether it may pass
         self._recent: deque[_Shown] = deque(maxlen=RECENT)
         self._told: tuple[int, LotTotals] | None = None
         self._late = 0
-        self._error_mm = 0.0  # of the last frame's position
+        self._unreadable = 0
+        self._losses = 0
+        self._position: Position | None = None  # of the last frame that has one
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -110,6 +115,7 @@ class StripLine:
             "unplaced": self._locator.unplaced,
             "frame_size": self._locator.other_size,
             "late_verdict": self._late,
+            "unreadable_lot": self._unreadable,
         }
 
     @property
@@ -126,22 +132,22 @@ class StripLine:
     ) -> tuple[tuple[Alert, ...], tuple[LineEvent, ...]]:
         """See :class:`edge.protocols.Line`."""
         header, result = observation.header, observation.result
-        position = self._locator.at(header)
-        if position is None or not isinstance(result, Segmentation):
-            return tuple(alerts), ()
-        geometry = self._settings.geometry
-        start_mm, end_mm = geometry.stretch(position.mm, header.width)
-        defects = [
-            geometry.place(region, position.mm, header.width, header.sequence)
-            for region in result.regions
-        ]
-        frame = _Shown(start_mm, end_mm, tuple(defects), position.error_mm, header.captured_ns)
-        self._recent.append(frame)
         events: list[LineEvent] = []
-        for run in (*self._ending, self._run):
-            events += self._show(run, frame)
-            events += self._told_of(run, run.settle(start_mm))
-        self._error_mm = position.error_mm
+        self._note_losses()
+        position = self._locator.at(header)
+        if position is not None and isinstance(result, Segmentation):
+            geometry = self._settings.geometry
+            start_mm, end_mm = geometry.stretch(position.mm, header.width)
+            defects = tuple(
+                geometry.place(region, position.mm, header.width, header.sequence)
+                for region in result.regions
+            )
+            frame = _Shown(start_mm, end_mm, defects, position, header.captured_ns)
+            self._recent.append(frame)
+            for run in (*self._ending, self._run):
+                events += self._show(run, frame)
+                events += self._told_of(run, run.settle(start_mm))
+            self._position = position
         placed = self.place(alerts)
         for run in [one for one in self._ending if header.captured_ns >= one.ended_ns]:
             events += self._close(run)
@@ -154,18 +160,20 @@ class StripLine:
     def pass_time(self, now_ns: int) -> tuple[LineEvent, ...]:
         """See :class:`edge.protocols.Line`."""
         events: list[LineEvent] = []
+        self._note_losses()
         position = self._positioner.at(now_ns)
         if position is not None:
             for run in (*self._ending, self._run):
                 events += self._told_of(run, run.overdue(position.mm))
         for run in [one for one in self._ending if now_ns - one.ended_ns > CLOSE_NS]:
             events += self._close(run)
-        if self._run.key is not None:
+        if self._run.notebook is not None:
+            events += self._run.notebook.flush(now_ns)
             since_ns, before = self._told or (now_ns - TOTALS_NS, None)
-            totals = totals_of(self._run)
-            if now_ns - since_ns >= TOTALS_NS and totals != before:
+            if now_ns - since_ns >= TOTALS_NS:
+                totals = totals_of(self._run)
                 self._told = now_ns, totals
-                events.append(totals)
+                events += [totals] if totals != before else []
         return tuple(events)
 
     def may_pass(self, now_ns: int) -> bool:
@@ -182,16 +190,16 @@ class StripLine:
         """See :class:`edge.protocols.Line`."""
         events = list(self._end(at, at_ns))
         position = self._positioner.at(at_ns)
-        self._run = Run(
-            self._settings, None if position is None else position.mm, at, key=key, name=name
-        )
-        events.append(write(key, Started(name, at, self._anchor(self._run))))
+        run = self._run = Run(self._settings, position, at, key=key, name=name)
+        assert run.notebook is not None
+        events.append(run.notebook.write(Started(name, at, self._anchor(run))))
         # Frames that were taken after the command came may have been judged before it was read.
         for frame in self._recent:
             if position is not None and frame.end_mm > position.mm:
-                events += self._show(self._run, frame)
-        self._told = at_ns, totals_of(self._run)
-        return (*events, self._told[1])
+                events += self._show(run, frame)
+        totals = totals_of(run)
+        self._told = at_ns, totals
+        return (*events, totals)
 
     def end_lot(self, at: datetime, at_ns: int) -> tuple[LineEvent, ...]:
         """See :class:`edge.protocols.Line`."""
@@ -201,16 +209,26 @@ class StripLine:
 
     def flush(self) -> tuple[LineEvent, ...]:
         """See :class:`edge.protocols.Line`."""
-        events: list[LineEvent] = [*self._notebook.flush()]
+        notebook = self._run.notebook
+        events: list[LineEvent] = [] if notebook is None else [*notebook.flush()]
         for run in list(self._ending):
             events += self._close(run)
         return tuple(events)
 
     def restore(self, entries: Sequence[LotEntry], now: datetime) -> tuple[LineEvent, ...]:
         """See :class:`edge.protocols.Line`."""
+        lots: dict[str, list[LotEntry]] = {}
+        for entry in entries:
+            lots.setdefault(entry.lot, []).append(entry)
         events: list[LineEvent] = []
-        for key, notes in read(entries).items():
-            run, anchor = told_again(self._settings, key, notes, now)
+        for key, own in lots.items():
+            try:
+                run, anchor = told_again(self._settings, own, now)
+            except ValueError as error:
+                self._unreadable += 1
+                _log.error("lot %s is lost, its diary cannot be read: %s", key, error)
+                events.append(LotForgotten(key))
+                continue
             if run.length_mm is not None:
                 run.close()
                 self._over[key] = run
@@ -220,7 +238,8 @@ class StripLine:
             run.resume(counted=counted)
             run.restarts += 1
             self._run = run
-            events += [write(key, Resumed(now, counted)), totals_of(run)]
+            assert run.notebook is not None
+            events += [run.notebook.write(Resumed(now, counted)), totals_of(run)]
         return tuple(events)
 
     def report(self, key: str) -> LotReport:
@@ -235,33 +254,43 @@ class StripLine:
 
     def _show(self, run: Run, frame: _Shown) -> list[LotEntry]:
         """What of a frame belongs to a run, noted in its diary."""
-        seen = run.see(frame.start_mm, frame.end_mm, frame.defects, frame.error_mm)
-        if seen is None or run.key is None:
+        seen = run.see(frame.start_mm, frame.end_mm, frame.defects, frame.position)
+        if seen is None or run.notebook is None:
             return []
-        return self._notebook.add(
-            run.key, replace(seen, anchor=self._anchor(run)), frame.captured_ns
-        )
+        return run.notebook.see(replace(seen, anchor=self._anchor(run)), frame.captured_ns)
+
+    def _note_losses(self) -> None:
+        """When the place on the strip was lost: what is between picture and gate may be any strip,
+        and places go on behind a gap.
+        """
+        if self._positioner.losses == self._losses:
+            return
+        self._losses = self._positioner.losses
+        self._judged.clear()
+        self._recent.clear()
+        self._run.lose()
 
     def _end(self, at: datetime, at_ns: int) -> tuple[LineEvent, ...]:
         """The run that is open ends; what follows belongs to no lot."""
         run, position = self._run, self._positioner.at(at_ns)
-        place = None if position is None else position.mm
-        length_mm = run.end(place, at, at_ns)
+        length_mm = run.end(position, at, at_ns)
         self._ending.append(run)
-        self._run = Run(self._settings, place, at)
-        if run.key is None:
+        self._run = Run(self._settings, position, at)
+        if run.notebook is None:
             return ()
-        return (*self._notebook.flush(), write(run.key, Ended(at, length_mm)))
+        return (*run.notebook.flush(), run.notebook.write(Ended(at, length_mm)))
 
     def _close(self, run: Run) -> list[LineEvent]:
         """Everything of an ended run was seen, or will never be."""
         self._ending.remove(run)
         self._past.append(run)
-        events: list[LineEvent] = [*self._notebook.flush()]
+        events: list[LineEvent] = [] if run.notebook is None else [*run.notebook.flush()]
         events += self._told_of(run, run.close())
         if run.key is not None:
             self._over[run.key] = run
             events += [totals_of(run), LotEnded(run.key)]
+            if self._run.key is not None:  # the retained word is about the lot that is open
+                events.append(totals_of(self._run))
         return events
 
     def _told_of(self, run: Run, sections: Sequence[Section]) -> list[LineEvent]:
@@ -281,10 +310,10 @@ class StripLine:
                     run.name,
                 )
             )
-            if run.key is not None:
-                events.append(write(run.key, Settled(one.index, verdict, one.late)))
-            if run.origin_mm is not None:
-                low, high = run.origin_mm + one.x0_mm, run.origin_mm + one.x1_mm
+            if run.notebook is not None:
+                events.append(run.notebook.write(Settled(one.index, verdict, one.late)))
+            if run.origin is not None:
+                low, high = run.origin.mm + one.x0_mm, run.origin.mm + one.x1_mm
                 self._judged.append((low, high, verdict != "reject"))
         return events
 
@@ -296,26 +325,26 @@ class StripLine:
         middle = (defect.x0_mm + defect.x1_mm) / 2
         before = (*self._ending, *self._past)
         run = next((one for one in before if one.holds(middle)), self._run)
-        if run.origin_mm is None:
+        if run.origin is None or self._position is None:
             return alert
         place = Place(
-            x_mm=defect.x0_mm - run.origin_mm,
+            x_mm=defect.x0_mm - run.origin.mm,
             y_mm=defect.y0_mm,
             len_mm=defect.x1_mm - defect.x0_mm,
             wid_mm=defect.y1_mm - defect.y0_mm,
-            err_mm=self._error_mm,
+            err_mm=run.error(self._position),
             lot=run.name,
         )
         return replace(alert, position=place)
 
     def _anchor(self, run: Run) -> Anchor | None:
         """How a restart finds its place on this run again."""
-        if self._boot is None or run.origin_mm is None:
+        if self._boot is None or run.origin is None:
             return None
         if not isinstance(self._positioner, EncoderPositioner):
             return None
         anchor = self._positioner.anchor
-        return None if anchor is None else (anchor[0], anchor[1] - run.origin_mm, self._boot)
+        return None if anchor is None else (anchor[0], anchor[1] - run.origin.mm, self._boot)
 
     def _resumed(self, anchor: Anchor | None) -> bool:
         """Whether the encoder counted on from the anchor."""

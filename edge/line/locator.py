@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from edge.line.position import Position, Positioner
 from edge.line.settings import LineSettings
 from edge.records import Header
@@ -12,8 +10,8 @@ from edge.records import Header
 class Locator:
     """Where the strip was at each frame. Used by the owner of the camera's rule.
 
-    A frame has no place, and is counted, when it is not of the size that the scale is for, or when
-    nobody knows where the strip was.
+    A frame has no place, and is counted, when it is not of the size that ``mm_per_px`` holds for,
+    or when nobody knows where the strip was.
 
     Parameters
     ----------
@@ -32,11 +30,6 @@ class Locator:
         """Frames of another size."""
         self.unplaced = 0
         """Frames of the right size without a position."""
-
-    @property
-    def faults(self) -> Mapping[str, int]:
-        """What was wrong with the samples of the movement, by kind."""
-        return self._positioner.faults
 
     def at(self, header: Header) -> Position | None:
         """The strip's position when a frame was taken, None when its place is not known."""

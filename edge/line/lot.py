@@ -40,6 +40,9 @@ class Lot:
         Of its sections, by name; ``late`` of them came too late and were rejects.
     restarts
         How often the service was started anew while it ran.
+    losses
+        How often nobody knew how much strip had run by; there, places go on behind a gap that
+        stands for it.
     error_mm
         The largest bound of the error that a place along the strip may have.
     """
@@ -56,6 +59,7 @@ class Lot:
     verdicts: Mapping[str, int] = field(default_factory=dict)
     late: int = 0
     restarts: int = 0
+    losses: int = 0
     error_mm: float = 0.0
 
     @classmethod
@@ -74,6 +78,7 @@ class Lot:
         verdicts: Mapping[str, int] | None = None,
         late: int = 0,
         restarts: int = 0,
+        losses: int = 0,
         error_mm: float = 0.0,
     ) -> Lot:
         """Grade what was seen of a lot, and look for what repeats; see :class:`Lot`,
@@ -93,6 +98,7 @@ class Lot:
             verdicts or {},
             late,
             restarts,
+            losses,
             error_mm,
         )
 
@@ -123,6 +129,7 @@ class Lot:
             "gaps_mm": [[round(low, 1), round(high, 1)] for low, high in self.gaps],
             "error_mm": round(self.error_mm, 2),
             "restarts": self.restarts,
+            "losses": self.losses,
             "verdicts": dict(self.verdicts),
             "late": self.late,
             "totals": self.totals,

@@ -52,9 +52,9 @@ class DefectMerger:
             self._join(defect, defect.first)
         return self._close(start_mm - self._gap_mm)
 
-    def forget(self, behind_mm: float) -> None:
-        """What has its middle behind a place belongs to another strip."""
-        self._open = [one for one in self._open if (one.x0_mm + one.x1_mm) / 2 <= behind_mm]
+    def clip(self, end_mm: float) -> None:
+        """The strip ends here: what lies behind belongs to another."""
+        self._open = [one.clipped(0.0, end_mm) for one in self._open if one.x0_mm < end_mm]
 
     def finish(self) -> list[Defect]:
         """The strip has ended: every defect is over."""

@@ -1,10 +1,10 @@
-"""Clean strip is written down now and then, a defect at once."""
+"""One lot's diary as it is written: a defect at once, clean strip now and then."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from edge.line.diary import Seen, write
+from edge.line.diary import Note, Seen, write
 from edge.records import LotEntry
 
 NOTE_NS = 1_000_000_000
@@ -12,18 +12,32 @@ NOTE_NS = 1_000_000_000
 
 
 class Notebook:
-    """What of a lot was seen and not written down yet: one stretch of clean strip."""
+    """What of a lot goes to its diary, in order, and the one stretch of clean strip that waits.
 
-    def __init__(self) -> None:
-        self._lot = ""
+    Parameters
+    ----------
+    lot
+        The lot's id.
+    number
+        Of the next entry.
+    """
+
+    def __init__(self, lot: str, number: int = 0) -> None:
+        self._lot = lot
+        self._number = number
         self._clean: Seen | None = None
         self._since_ns = 0
 
-    def add(self, lot: str, seen: Seen, now_ns: int) -> list[LotEntry]:
+    def write(self, note: Note) -> LotEntry:
+        """The entry of a note."""
+        entry = LotEntry(self._lot, self._number, write(note))
+        self._number += 1
+        return entry
+
+    def see(self, seen: Seen, now_ns: int) -> list[LotEntry]:
         """Note what a frame showed; what is to be written down now, in order."""
-        clean = self._clean
-        grown = None
-        if clean is not None and self._lot == lot and _touch(clean, seen):
+        clean, grown = self._clean, None
+        if clean is not None and _touch(clean, seen):
             grown = replace(
                 seen,
                 start_mm=min(clean.start_mm, seen.start_mm),
@@ -35,16 +49,19 @@ class Notebook:
         # where the frames began.
         entries = self.flush() if apart else []
         if seen.defects:
-            return [*entries, write(lot, seen)]
+            return [*entries, self.write(seen)]
         if grown is None:
             self._since_ns = now_ns
-        self._lot, self._clean = lot, grown or seen
+        self._clean = grown or seen
         return self.flush() if now_ns - self._since_ns >= NOTE_NS else entries
 
-    def flush(self) -> list[LotEntry]:
-        """What is not written down yet."""
-        clean, self._clean = self._clean, None
-        return [] if clean is None else [write(self._lot, clean)]
+    def flush(self, now_ns: int | None = None) -> list[LotEntry]:
+        """What is not written down yet; with a moment, only what has waited long enough then."""
+        clean = self._clean
+        if clean is None or (now_ns is not None and now_ns - self._since_ns < NOTE_NS):
+            return []
+        self._clean = None
+        return [self.write(clean)]
 
 
 def _touch(one: Seen, other: Seen) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import heapq
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,19 @@ Floats = npt.NDArray[np.float64]
 
 CANDIDATES = 64
 """Distances that are looked at closely, those that most pairs of defects have."""
+
+MOST_PLACES = 2000
+"""Defects of one label that are looked at, the largest; of a coil that has more, the roll is the
+least of the worries.
+"""
+
+LEAST_FILLED = 0.6
+"""Share of a row's places at which a defect stands: else half the distance would fit as well, with
+every second place empty.
+"""
+
+MOST_ROWS = 16
+"""Rows of one label that are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +66,8 @@ def find_periodic(
     """Rows of at least ``least`` defects of one label in one lane at a constant distance.
 
     A row may miss one defect at a time: a roll does not print each time. Each defect belongs to one
-    row at most; long rows come first. Of a distance and its multiples the shortest is told.
+    row at most; long rows come first. Of a distance and its multiples the shortest is told. At most
+    :data:`MOST_PLACES` defects of a label are looked at, and :data:`MOST_ROWS` rows told.
 
     Parameters
     ----------
@@ -79,15 +94,13 @@ def find_periodic(
         )
     found: list[Periodic] = []
     for label in sorted({defect.label for defect in defects}):
+        own = [defect for defect in defects if defect.label == label]
+        own = heapq.nlargest(MOST_PLACES, own, key=lambda one: one.area_mm2)
         places = np.array(
-            [
-                ((one.x0_mm + one.x1_mm) / 2, (one.y0_mm + one.y1_mm) / 2)
-                for one in defects
-                if one.label == label
-            ]
+            [((one.x0_mm + one.x1_mm) / 2, (one.y0_mm + one.y1_mm) / 2) for one in own]
         )
         places = places[np.argsort(places[:, 0], kind="stable")]
-        while True:
+        for _ in range(MOST_ROWS):
             row = _longest_row(places, least, tolerance_mm, shortest_mm, longest_mm)
             if row is None:
                 break
@@ -122,6 +135,9 @@ def _longest_row(
             if lane.next(start, -period) is not None:
                 continue
             row = lane.row(start, period)
+            steps = round((places[row[-1], 0] - places[start, 0]) / period)
+            if len(row) < LEAST_FILLED * (steps + 1):
+                continue
             longer = len(row) > len(best)
             if longer or (len(row) == len(best) and period < best_period - tolerance):
                 best, best_period = row, period
@@ -131,10 +147,14 @@ def _longest_row(
 def _candidates(places: Floats, tolerance: float, shortest: float, longest: float) -> list[float]:
     """Distances that many pairs in one lane have, the commonest first."""
     x, y = places.T
-    apart = x[np.newaxis] - x[:, np.newaxis]
-    fits = (apart >= shortest) & (apart <= longest)
-    fits &= np.abs(y[np.newaxis] - y[:, np.newaxis]) <= 2 * tolerance
-    distances = np.sort(apart[fits])
+    # Pairs within reach only: all pairs of a bad coil would not fit into memory.
+    first = np.searchsorted(x, x + shortest, "left")
+    last = np.searchsorted(x, x + longest, "right")
+    counts = last - first
+    ahead = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    one, other = np.repeat(np.arange(len(x)), counts), np.repeat(first, counts) + ahead
+    fits = np.abs(y[other] - y[one]) <= 2 * tolerance
+    distances = np.sort((x[other] - x[one])[fits])
     if len(distances) < 2:
         return []
     # Neighbours within the tolerance support each other.

@@ -1,4 +1,4 @@
-"""Where the strip was when a frame was taken: from an encoder's counts, or from a speed."""
+"""Where the strip was when a frame was taken, by an encoder's counts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge.records import EncoderSample, LineSample, SpeedSample
+from edge.records import EncoderSample, LineSample
 
 KEPT = 4096
-"""Samples that are remembered: four seconds at one a millisecond."""
+"""Samples that are remembered: twenty seconds at one in five milliseconds."""
+
+RATE_NS = 10_000_000
+"""Least time over which the speed is measured that a strip is taken to go on with: two samples may
+lie microseconds apart.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +25,19 @@ class Position:
     """Millimetres of strip that had passed the origin, and by how much that may be wrong.
 
     ``error_mm`` is a bound, not a deviation: the strip was within ``mm ± error_mm`` if it never ran
-    backwards and the samples are right.
+    backwards and the samples are right. ``share``, of a speed, bounds what a distance between two
+    positions may be wrong by, as a share of it.
     """
 
     mm: float
     error_mm: float
+    share: float = 0.0
+
+    def distance_error(self, origin: Position) -> float:
+        """By how much the distance from another position may be wrong."""
+        if self.share:
+            return self.share * abs(self.mm - origin.mm)
+        return self.error_mm + origin.error_mm
 
 
 class Positioner(Protocol):
@@ -48,14 +61,22 @@ class Positioner(Protocol):
     def faults(self) -> Mapping[str, int]:
         """What was wrong with the samples, by kind, since the start."""
 
+    @property
+    def losses(self) -> int:
+        """How often the place on the strip was lost: since then positions go on from where they
+        were, and nobody knows how much strip ran meanwhile.
+        """
+
 
 class EncoderPositioner:
     """Position from the counts of an encoder: interpolated between the samples around a moment.
 
-    A counter of ``bits`` bits wraps, and goes on. What no strip does is counted by kind in
-    ``faults`` and costs as little as it can: a count that jumps back (the counter was reset, or the
-    strip was pulled back) begins anew from the position reached, a sample older than the last one
-    is left out. Moments more than ``max_gap_ns`` from any sample have no position.
+    A counter of ``bits`` bits wraps, and goes on. A count that swings back a little, as that of a
+    strip that stands and trembles does, adds nothing until it has passed its highest value. What no
+    strip does is counted by kind in ``faults`` and costs as little as it can: a count that leaps by
+    more than a strip can run (the counter was reset, or misread) begins anew from the position
+    reached, which is a loss; a sample older than the last one is left out. Moments more than
+    ``max_gap_ns`` from any sample have no position.
 
     Parameters
     ----------
@@ -65,6 +86,8 @@ class EncoderPositioner:
         Of the counter, 2 to 64; None where it does not wrap.
     max_gap_ns
         Longest time without a sample over which the position is still told.
+    max_mm_per_s
+        The fastest that the strip can run, above 0.
 
     Raises
     ------
@@ -73,7 +96,12 @@ class EncoderPositioner:
     """
 
     def __init__(
-        self, mm_per_count: float, *, bits: int | None = None, max_gap_ns: int = 500_000_000
+        self,
+        mm_per_count: float,
+        *,
+        bits: int | None = None,
+        max_gap_ns: int = 500_000_000,
+        max_mm_per_s: float = 50_000.0,
     ) -> None:
         if not 0 < mm_per_count < 1e6:
             raise ValueError(f"mm_per_count: {mm_per_count} must be above 0")
@@ -81,15 +109,20 @@ class EncoderPositioner:
             raise ValueError(f"bits: {bits} must be 2 to 64")
         if max_gap_ns < 1:
             raise ValueError(f"max_gap_ns: {max_gap_ns} must be at least 1")
+        if not 0 < max_mm_per_s < 1e9:
+            raise ValueError(f"max_mm_per_s: {max_mm_per_s} must be above 0")
         self._mm_per_count = mm_per_count
         self._range = None if bits is None else 1 << bits
         self._max_gap_ns = max_gap_ns
+        self._fastest = max_mm_per_s / mm_per_count / 1e9  # counts a nanosecond
+        self._lock = threading.Lock()
         self._times: deque[int] = deque(maxlen=KEPT)
         self._counts: deque[int] = deque(maxlen=KEPT)  # since the first sample, without wraps
         self._raw = 0
-        self._lock = threading.Lock()
+        self._debt = 0  # counts that the strip is behind the farthest it has run
         self._resumed: tuple[int, float] | None = None
-        self._faults: dict[str, int] = {"jumped_back": 0, "out_of_order": 0}
+        self._losses = 0
+        self._faults: dict[str, int] = {"jumped_back": 0, "jumped_forward": 0, "out_of_order": 0}
 
     @property
     def faults(self) -> Mapping[str, int]:
@@ -98,12 +131,17 @@ class EncoderPositioner:
             return dict(self._faults)
 
     @property
+    def losses(self) -> int:
+        """See :class:`Positioner`."""
+        return self._losses
+
+    @property
     def anchor(self) -> tuple[int, float] | None:
         """The last sample's count, and the position that belongs to it in mm; None before it."""
         with self._lock:
             if not self._times:
                 return None
-            return self._raw, self._counts[-1] * self._mm_per_count
+            return self._raw, (self._counts[-1] - self._debt) * self._mm_per_count
 
     def resume(self, count: int, mm: float) -> None:
         """Before the first sample: the counter went on while nobody looked, from ``count`` at the
@@ -121,32 +159,49 @@ class EncoderPositioner:
 
     def _add(self, count: int, mono_ns: int) -> None:
         if not self._times:
-            if self._resumed is None:
-                self._keep(0, count, mono_ns)
-                return
-            self._raw, mm = self._resumed
-            self._keep(round(mm / self._mm_per_count), self._raw, mono_ns - 1)
+            self._keep(self._begin(count), count, mono_ns)
+            return
         if (count, mono_ns) == (self._raw, self._times[-1]):
             return  # told again: nobody has counted since
         if mono_ns <= self._times[-1]:
             self._faults["out_of_order"] += 1
             return
+        step = self._step(count)
+        most = self._fastest * max(mono_ns - self._times[-1], RATE_NS) + 1.0
+        if abs(step) > most:
+            self._faults["jumped_back" if step < 0 else "jumped_forward"] += 1
+            self._losses += 1
+            self._debt, step = 0, 0
+        ahead = step - self._debt
+        self._debt = max(-ahead, 0)
+        self._keep(self._counts[-1] + max(ahead, 0), count, mono_ns)
+
+    def _begin(self, count: int) -> int:
+        """Counts that have passed at the first sample: what ran since the resumption, if any."""
+        if self._resumed is None:
+            return 0
+        self._raw, mm = self._resumed
+        step = self._step(count)
+        if step < 0:
+            self._faults["jumped_back"] += 1
+            self._losses += 1
+            step = 0
+        return round(mm / self._mm_per_count) + step
+
+    def _step(self, count: int) -> int:
         step = count - self._raw
         if self._range is not None:
             step %= self._range
             if step >= self._range // 2:  # the shorter way round is backwards
                 step -= self._range
-        if step < 0:
-            self._faults["jumped_back"] += 1
-            step = 0
-        self._keep(self._counts[-1] + step, count, mono_ns)
+        return step
 
     def at(self, captured_ns: int) -> Position | None:
         """See :class:`Positioner`.
 
         Between two samples the strip is taken to have run evenly. Behind the last one it goes on as
-        between the last two. The bound is the distance to the farther of the two counts around the
-        moment, and one count for what lies between counts.
+        over the last :data:`RATE_NS` at least. The bound is the distance to the farther of the two
+        counts around the moment, and one count for what lies between counts.
         """
         with self._lock:
             return self._at(captured_ns)
@@ -173,9 +228,12 @@ class EncoderPositioner:
     def _beyond(self, captured_ns: int) -> Position | None:
         times = self._times
         late_ns = captured_ns - times[-1]
-        if late_ns > self._max_gap_ns or len(times) < 2:
+        if late_ns > self._max_gap_ns:
             return None
-        rate = (self._counts[-1] - self._counts[-2]) / (times[-1] - times[-2])
+        first = bisect.bisect_right(times, times[-1] - RATE_NS) - 1
+        if first < 0:
+            return None  # the speed is not known yet
+        rate = (self._counts[-1] - self._counts[first]) / (times[-1] - times[first])
         # It may have stopped at once, or run twice as fast: nobody has said yet.
         return self._position(self._counts[-1] + rate * late_ns, rate * late_ns)
 
@@ -186,77 +244,3 @@ class EncoderPositioner:
         self._times.append(mono_ns)
         self._counts.append(total)
         self._raw = raw
-
-
-class SpeedPositioner:
-    """Position from a speed: constant, or told anew from time to time.
-
-    Parameters
-    ----------
-    mm_per_s
-        The speed from the first moment on that is asked for or told of; 0 or more.
-    relative_error
-        By which share the speed may be wrong; the bound grows with the strip.
-
-    Raises
-    ------
-    ValueError
-        A parameter is negative or not finite.
-    """
-
-    def __init__(self, mm_per_s: float, *, relative_error: float = 0.01) -> None:
-        _check_speed(mm_per_s)
-        if not 0 <= relative_error < 1:
-            raise ValueError(f"relative_error: {relative_error} must be in [0, 1)")
-        self._relative_error = relative_error
-        self._first_speed = mm_per_s
-        self._lock = threading.Lock()
-        self._faults = {"out_of_order": 0, "speed_zero": 0}
-        self._times: deque[int] = deque(maxlen=KEPT)
-        self._speeds: deque[float] = deque(maxlen=KEPT)
-        self._mm: deque[float] = deque(maxlen=KEPT)  # reached at each of the times
-
-    @property
-    def faults(self) -> Mapping[str, int]:
-        """See :class:`Positioner`."""
-        with self._lock:
-            return dict(self._faults)
-
-    def tell(self, sample: LineSample) -> None:
-        """The speed from this moment on; one that is older than the last is left out, and counted.
-        So is a strip that is said to stand still.
-        """
-        if not isinstance(sample, SpeedSample):
-            raise TypeError("a SpeedPositioner takes speeds")
-        _check_speed(sample.mm_per_s)
-        with self._lock:
-            if self._times and sample.mono_ns <= self._times[-1]:
-                self._faults["out_of_order"] += 1
-                return
-            self._faults["speed_zero"] += sample.mm_per_s == 0
-            reached = self._at(sample.mono_ns)
-            self._times.append(sample.mono_ns)
-            self._speeds.append(sample.mm_per_s)
-            self._mm.append(0.0 if reached is None else reached.mm)
-
-    def at(self, captured_ns: int) -> Position | None:
-        """See :class:`Positioner`; the first moment that is asked for or told of is the origin."""
-        with self._lock:
-            return self._at(captured_ns)
-
-    def _at(self, captured_ns: int) -> Position | None:
-        if not self._times:
-            self._times.append(captured_ns)
-            self._speeds.append(self._first_speed)
-            self._mm.append(0.0)
-        place = bisect.bisect_right(self._times, captured_ns) - 1
-        if place < 0:
-            return None
-        passed_s = (captured_ns - self._times[place]) / 1e9
-        mm = self._mm[place] + self._speeds[place] * passed_s
-        return Position(mm, self._relative_error * mm)
-
-
-def _check_speed(mm_per_s: float) -> None:
-    if not 0 <= mm_per_s < 1e9:
-        raise ValueError(f"mm_per_s: {mm_per_s} must be a number, 0 or more")

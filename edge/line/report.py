@@ -124,6 +124,8 @@ def report_html(lot: Lot) -> str:
         ("Sections", _sections(data)),
         ("Error of places", f"{lot.error_mm:.1f} mm at most"),
     ]
+    if lot.losses:
+        facts.append(("Place lost", f"{lot.losses} times: what ran then is not known"))
     if lot.restarts:
         facts.append(("Restarts of the service", str(lot.restarts)))
     if "worst_metre" in data:
@@ -152,6 +154,9 @@ def report_html(lot: Lot) -> str:
         )
         for one in data["defects"]
     ]
+    gaps = [(f"{low:.1f}", f"{high:.1f}") for low, high in data["gaps_mm"]]
+    lanes = ("Metre", *(f"Lane {number + 1}" for number in range(lot.lanes.count)))
+    by_metre = [(metre, *map(str, row)) for metre, row in data["density"].items()]
     head = ("Label", "x mm", "y mm", "Length", "Width", "Area mm²", "Score")
     sections = [
         f'<h1>Lot {escape(lot.name)}</h1><p class="verdict {grade["verdict"]}">'
@@ -159,6 +164,8 @@ def report_html(lot: Lot) -> str:
         _table((), facts),
         "<h2>Defects by label</h2>" + _table(("Label", "Defects"), totals) if totals else "",
         "<h2>Map</h2>" + defect_map(lot),
+        "<h2>Not judged</h2>" + _table(("From mm", "To mm"), gaps) if gaps else "",
+        "<h2>Defects by metre and lane</h2>" + _table(lanes, by_metre) if by_metre else "",
         "<h2>At a constant distance</h2>"
         + _table(("Label", "Distance mm", "Diameter mm", "Roll", "Defects", "y mm"), repeats)
         if repeats

@@ -5,18 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from edge.line.diary import Anchor, Ended, Note, Resumed, Seen, Settled, Started
+from edge.line.diary import Anchor, Ended, Resumed, Seen, Settled, Started, read
+from edge.line.notebook import Notebook
 from edge.line.run import Run
 from edge.line.settings import LineSettings
-from edge.records import LotTotals
+from edge.records import LotEntry, LotTotals
 
 
 def told_again(
-    settings: LineSettings, key: str, notes: Sequence[Note], now: datetime
+    settings: LineSettings, entries: Sequence[LotEntry], now: datetime
 ) -> tuple[Run, Anchor | None]:
-    """A lot as its diary tells it, and its last anchor."""
+    """A lot as its diary tells it, and its last anchor.
+
+    Raises
+    ------
+    ValueError
+        An entry cannot be read.
+    """
+    key, number = entries[-1].lot, entries[-1].number
     run, anchor = Run(settings, None, now, key=key, name="unknown"), None
-    for note in notes:
+    run.notebook = Notebook(key, number + 1)
+    for entry in entries:
+        note = read(entry.body)
         match note:
             case Started(name, at):
                 run.name, run.started_at = name, at
@@ -26,6 +36,7 @@ def told_again(
                 anchor = note.anchor or anchor
             case Resumed():
                 run.restarts += 1
+                run.losses += not note.counted
             case Settled(index, verdict, late):
                 run.skip(index, verdict, late)
             case Ended(at, length_mm):

@@ -13,6 +13,8 @@ from edge.line.geometry import Defect
 from edge.line.grading import Grade, grade
 from edge.line.lot import Lot
 from edge.line.merge import DefectMerger
+from edge.line.notebook import Notebook
+from edge.line.position import Position
 from edge.line.settings import LineSettings
 
 
@@ -27,36 +29,43 @@ class Section:
     late: bool = False
 
 
+MOST_OVERDUE = 100
+"""Sections that are rejected as overdue at one look; the others follow at the next."""
+
+LOST_MM = 1.0
+"""Strip that is taken to have run, beside a picture's length, when nobody knows how much did."""
+
+
 class Run:
     """What is known of a stretch of strip from its start on.
 
-    Places of the strip come in and go out as positions of the strip; inside they count from the
-    run's start. Sections are settled one after the other: when no frame can show more of one, or
-    when one is overdue.
+    Positions of the strip come in and go out; inside, places count from the run's start. Sections
+    are settled one after the other: when no frame can show more of one, or when one is overdue.
 
     Parameters
     ----------
     settings
         The line's.
-    origin_mm
-        Position of the strip at the run's start; None: where the next frame shows it.
-    key, name
-        Id and name of the lot; None between lots.
+    origin
+        Position of the strip at the run's start; None: that of the next frame.
     started_at
         UTC.
+    key, name
+        Id and name of the lot; None between lots.
     """
 
     def __init__(
         self,
         settings: LineSettings,
-        origin_mm: float | None,
+        origin: Position | None,
         started_at: datetime,
         *,
         key: str | None = None,
         name: str | None = None,
     ) -> None:
         self.key, self.name = key, name
-        self.origin_mm = origin_mm
+        self.notebook = None if key is None else Notebook(key)
+        self.origin = origin
         self.started_at = started_at
         self.ended_at: datetime | None = None
         self.length_mm: float | None = None
@@ -65,7 +74,7 @@ class Run:
         self.reached_mm = 0.0
         """As far as frames were judged."""
         self.error_mm = 0.0
-        self.restarts = 0
+        self.restarts = self.losses = 0
         self.verdicts: Counter[str] = Counter()
         self.late = 0
         self._settings = settings
@@ -87,42 +96,59 @@ class Run:
             return 1.0
         return 1.0 - sum(high - low for low, high in self._coverage.gaps(0.0, length)) / length
 
-    def end(self, position_mm: float | None, at: datetime, now_ns: int) -> float:
+    def place(self, position: Position) -> float | None:
+        """Place of a position on this run; None before its origin is known."""
+        return None if self.origin is None else position.mm - self.origin.mm
+
+    def error(self, position: Position) -> float:
+        """By how much places at a position may be wrong."""
+        return position.error_mm if self.origin is None else position.distance_error(self.origin)
+
+    def end(self, position: Position | None, at: datetime, now_ns: int) -> float:
         """The run ends at a position of the strip; without one, as far as it was judged.
 
         What a frame shows that was taken before ``now_ns``, or is the first after it, still counts.
         Returns the length in mm.
         """
-        known = position_mm is not None and self.origin_mm is not None
-        length = position_mm - self.origin_mm if known else self.reached_mm  # type: ignore[operator]
+        place = None if position is None else self.place(position)
         self.ended_ns = now_ns
-        return self.cut(max(length, 0.0), at)
+        return self.cut(max(self.reached_mm if place is None else place, 0.0), at)
 
     def cut(self, length_mm: float, at: datetime) -> float:
         """The run is so long; what was seen behind its end is none of it. Returns the length."""
         self.length_mm, self.ended_at = length_mm, at
-        self._closed = [one for one in self._closed if _middle(one) <= length_mm]
-        self._merger.forget(length_mm)
+        self._closed = _clipped(self._closed, 0.0, length_mm)
+        self._merger.clip(length_mm)
         return length_mm
 
+    def lose(self) -> None:
+        """Nobody knows how much strip ran by: places go on behind a gap of a picture's length."""
+        self.losses += 1
+        if self.origin is not None:
+            shift = self._settings.frame_mm + LOST_MM
+            self.origin = replace(self.origin, mm=self.origin.mm - shift)
+
     def see(
-        self, start_mm: float, end_mm: float, defects: Iterable[Defect], error_mm: float = 0.0
+        self, start_mm: float, end_mm: float, defects: Iterable[Defect], position: Position
     ) -> Seen | None:
-        """Take in what a frame showed, in positions of the strip; what of it belongs to this run,
-        None when nothing does.
+        """Take in what a frame showed, in positions of the strip: what of it belongs to this run.
+
+        None when nothing does, and when it shows nothing new: a strip that stands.
         """
-        if self.origin_mm is None:
-            self.origin_mm = end_mm - self.reached_mm
+        if self.origin is None:
+            # A lot begins at the edge where the strip enters; one that was interrupted goes on behind
+            # a gap of all that the frame shows.
+            head_mm = start_mm - self.reached_mm - LOST_MM if self.reached_mm else end_mm
+            self.origin = replace(position, mm=head_mm)
+        origin_mm = self.origin.mm
         limit = float("inf") if self.length_mm is None else self.length_mm
-        low, high = max(start_mm - self.origin_mm, 0.0), min(end_mm - self.origin_mm, limit)
+        low, high = max(start_mm - origin_mm, 0.0), min(end_mm - origin_mm, limit)
         if high < low:
             return None
-        own = tuple(
-            _moved(defect, -self.origin_mm)
-            for defect in defects
-            if low <= _middle(defect) - self.origin_mm <= high
-        )
-        seen = Seen(low, high, own, error_mm)
+        own = _clipped([_moved(defect, -origin_mm) for defect in defects], low, high)
+        if not self._coverage.gaps(low, high) and all(map(self._knows, own)):
+            return None
+        seen = Seen(low, high, tuple(own), self.error(position))
         self.take(seen)
         return seen
 
@@ -133,28 +159,40 @@ class Run:
         self.error_mm = max(self.error_mm, seen.error_mm)
         self._closed += self._merger.add(seen.start_mm, seen.defects)
 
+    def _knows(self, defect: Defect) -> bool:
+        """Whether all of it was seen before, but for what lies within the gap."""
+        gap = self._settings.gap_mm
+        return any(
+            one.label == defect.label
+            and one.x0_mm - gap <= defect.x0_mm
+            and defect.x1_mm <= one.x1_mm + gap
+            and one.y0_mm - gap <= defect.y0_mm
+            and defect.y1_mm <= one.y1_mm + gap
+            for one in self._merger.open
+        )
+
     def holds(self, position_mm: float) -> bool:
         """Whether a position of the strip lies in this run."""
-        if self.origin_mm is None or position_mm < self.origin_mm:
+        if self.origin is None or position_mm < self.origin.mm:
             return False
-        return self.length_mm is None or position_mm - self.origin_mm <= self.length_mm
+        return self.length_mm is None or position_mm - self.origin.mm <= self.length_mm
 
     def settle(self, before_mm: float) -> list[Section]:
         """The verdicts of the sections that lie before a position of the strip as a whole."""
-        if self.origin_mm is None:
+        if self.origin is None:
             return []
         found = []
-        while not self._over and self._bounds()[1] <= before_mm - self.origin_mm + TOUCH_MM:
+        while not self._over and self._bounds()[1] <= before_mm - self.origin.mm + TOUCH_MM:
             found.append(self._settled())
         return found
 
     def overdue(self, position_mm: float) -> list[Section]:
         """Rejects for the sections whose head has arrived at the gate without a verdict."""
         found: list[Section] = []
-        if self.origin_mm is None:
+        if self.origin is None:
             return found
-        there_mm = position_mm - self.origin_mm - self._settings.gate_mm
-        while not self._over and self._bounds()[0] <= there_mm:
+        there_mm = position_mm - self.origin.mm - self._settings.gate_mm
+        while not self._over and self._bounds()[0] <= there_mm and len(found) < MOST_OVERDUE:
             low, high = self._bounds()
             why = Grade("reject", "no verdict in time")
             found.append(self._note(Section(self._next, low, high, why, late=True)))
@@ -176,9 +214,10 @@ class Run:
 
     def resume(self, *, counted: bool) -> None:
         """It goes on after a restart. Where the encoder ``counted`` meanwhile, positions of the
-        strip are places of the run; else the strip is taken to have stood still.
+        strip are places of the run; else nobody knows how much strip ran by.
         """
-        self.origin_mm = 0.0 if counted else None
+        self.origin = Position(0.0, 0.0) if counted else None
+        self.losses += not counted
 
     def lot(self) -> Lot:
         """The whole lot, graded; takes up to a second for a thousand defects."""
@@ -198,6 +237,7 @@ class Run:
             verdicts=dict(self.verdicts),
             late=self.late,
             restarts=self.restarts,
+            losses=self.losses,
             error_mm=self.error_mm,
         )
 
@@ -219,23 +259,27 @@ class Run:
             what = Grade("reject", f"not judged: {text}")
         else:
             what = grade(self._within(low, high), self._settings.rules, self._settings.lanes)
-        section = self._note(Section(self._next, low, high, what))
-        if self.key is None:  # nobody asks for what lies behind
-            self._closed = [one for one in self._closed if one.x1_mm >= high]
-            self._coverage.forget(high)
-        return section
+        return self._note(Section(self._next, low, high, what))
 
     def _note(self, section: Section) -> Section:
         self.skip(section.index, section.grade.verdict, section.late)
+        if self.key is None:  # nobody asks for what lies behind
+            self._closed = [one for one in self._closed if one.x1_mm >= section.x1_mm]
+            self._coverage.forget(section.x1_mm)
         return section
 
     def _within(self, low: float, high: float) -> Sequence[Defect]:
         return [one for one in self.defects if one.x0_mm < high and one.x1_mm > low]
 
 
-def _middle(defect: Defect) -> float:
-    return (defect.x0_mm + defect.x1_mm) / 2
-
-
 def _moved(defect: Defect, by_mm: float) -> Defect:
     return replace(defect, x0_mm=defect.x0_mm + by_mm, x1_mm=defect.x1_mm + by_mm)
+
+
+def _clipped(defects: Iterable[Defect], low_mm: float, high_mm: float) -> list[Defect]:
+    """What of them lies in a stretch: a scratch over the border of two lots is one of each."""
+    return [
+        one.clipped(low_mm, high_mm)
+        for one in defects
+        if one.x0_mm < high_mm and one.x1_mm > low_mm
+    ]

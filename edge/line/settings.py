@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge.line.geometry import Geometry
-from edge.line.grading import GradeRule, Lanes
+from edge.line.grading import METRE_MM, GradeRule, Lanes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,15 @@ class LineSettings:
     def __post_init__(self) -> None:
         if not 0 < self.section_mm < 1e9:
             raise ValueError(f"section_mm: {self.section_mm} must be above 0")
+        # The table counts by metre: of a shorter section it would see a part.
+        if self.section_mm % METRE_MM and any(rule.per_metre for rule in self.rules):
+            raise ValueError(
+                f"section_mm: {self.section_mm:g} must be a multiple of 1000, since line.grading "
+                "counts defects per metre"
+            )
+        for rule in self.rules:
+            if beyond := [lane for lane in rule.lanes if not 1 <= lane <= self.lanes.count]:
+                raise ValueError(f"grading: there is no lane {beyond[0]} of {self.lanes.count}")
         if not self.gate_mm >= self.least_gate_mm:
             raise ValueError(
                 f"gate_mm: {self.gate_mm:g} is too near; a section of {self.section_mm:g} mm has "

@@ -18,6 +18,9 @@ from edge.records import LotReport, LotTotals, Message, Verdict
 
 VERDICT_EXPIRY_S = 60
 
+MOST_GAPS = 500
+"""Gaps of a report that does not fit otherwise."""
+
 REPORT_BYTES = 60 << 10
 """What a report may have: the outbox takes 64 KiB, and sealing adds a little."""
 
@@ -76,7 +79,16 @@ def encode_lot_report(
     }
     payload = _fitting(common, defects)
     if len(payload) > REPORT_BYTES:  # a coil of kilometres: the files hold the rest
-        payload = _fitting({**common, "density": None, "gaps_mm": data["gaps_mm"][:500]}, defects)
+        gaps = sorted(data["gaps_mm"], key=lambda one: one[0] - one[1])
+        payload = _fitting(
+            {
+                **common,
+                "density": None,
+                "gaps_mm": sorted(gaps[:MOST_GAPS]),
+                "gaps_left_out": len(gaps[MOST_GAPS:]) or None,
+            },
+            defects,
+        )
     return Message(
         station.topics.lot_report,
         payload,

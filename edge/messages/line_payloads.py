@@ -79,8 +79,9 @@ class StoredLotReport(Payload):
     """A lot that is over, as the outbox stores it, without what ``seal`` adds.
 
     The list of defects is a table, since a thousand of them must fit into a message: the columns of
-    ``defect_rows`` are named by ``defect_columns``. ``left_out`` says how many of the smallest did
-    not fit; the files on the station hold all of them.
+    ``defect_rows`` are named by ``defect_columns``. What did not fit is counted: ``left_out`` of
+    the smallest defects, ``gaps_left_out`` of the shortest gaps, and then ``density`` is absent.
+    The files on the station hold everything.
     """
 
     schema_: Annotated[Literal["linesight.lot_report/1"], Field(alias="schema")] = (
@@ -105,6 +106,7 @@ class StoredLotReport(Payload):
     gaps_mm: tuple[tuple[float, float], ...]
     error_mm: Annotated[float, Field(ge=0.0)]
     restarts: Count
+    losses: Count
     verdicts: dict[str, Count]
     late: Count
     totals: dict[str, Count]
@@ -115,6 +117,7 @@ class StoredLotReport(Payload):
     defect_columns: tuple[str, ...] = DEFECT_COLUMNS
     defect_rows: tuple[tuple[str, float, float, float, float, float, float], ...]
     left_out: Annotated[int, Field(ge=1)] | None = None
+    gaps_left_out: Annotated[int, Field(ge=1)] | None = None
 
 
 class LotReportPayload(StoredLotReport):

@@ -81,8 +81,8 @@ class SummaryPart(Payload):
 
 
 class PositionPart(Payload):
-    """Where something lies on a strip, in millimetres: from the start of the lot (without one, from
-    where the service began), and from the picture's upper edge. ``err_mm`` bounds the error of
+    """Where something lies on a strip, in millimetres: from the start of the lot (between two,
+    from the end of the first), and from the picture's upper edge. ``err_mm`` bounds the error of
     ``x_mm`` that the strip's position has.
     """
 

@@ -70,11 +70,11 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 _LOTS = """
 CREATE TABLE lot (
-    row INTEGER PRIMARY KEY,
     lot TEXT NOT NULL,
+    number INTEGER NOT NULL,
     body TEXT NOT NULL,
-    UNIQUE (lot, body)
-);
+    PRIMARY KEY (lot, number)
+) WITHOUT ROWID;
 """
 """What version 2 added: the diaries of lots that are not reported yet."""
 

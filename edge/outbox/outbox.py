@@ -169,7 +169,8 @@ class Outbox:
             for one in lots:
                 if isinstance(one, LotEntry):
                     self._connection.execute(
-                        "INSERT OR IGNORE INTO lot (lot, body) VALUES (?, ?)", (one.lot, one.body)
+                        "INSERT OR IGNORE INTO lot VALUES (?, ?, ?)",
+                        (one.lot, one.number, one.body),
                     )
                 else:
                     self._connection.execute("DELETE FROM lot WHERE lot = ?", (one.lot,))
@@ -179,10 +180,10 @@ class Outbox:
         return tuple(row for row in self.peek(len(added), added[0] - 1) if row.row in added)
 
     def lots(self) -> list[LotEntry]:
-        """The diaries of all lots that are not reported yet, in the order they were written."""
+        """The diaries of all lots that are not reported yet, those of a lot in their order."""
         with self._errors():
-            found = self._connection.execute("SELECT lot, body FROM lot ORDER BY row").fetchall()
-        return [LotEntry(str(lot), str(body)) for lot, body in found]
+            found = self._connection.execute("SELECT * FROM lot ORDER BY lot, number").fetchall()
+        return [LotEntry(str(lot), int(number), str(body)) for lot, number, body in found]
 
     def peek(self, limit: int, after_row: int = 0) -> list[Row]:
         """At most ``limit`` messages behind the row ``after_row``, oldest first."""

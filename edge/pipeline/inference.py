@@ -140,8 +140,11 @@ class Worker:
         return Outcome(frame, replace(observation, timings=timings))
 
     def _control(self) -> None:
-        if self._line is not None:
-            for sample in self._inbox.samples():
-                self._line.tell(sample)
-        while (command := self._inbox.get()) is not None:
-            self._publish(carry_out(command, self._station(), self._info(), self._line))
+        # One worker at a time: commands are carried out in the order in which they came.
+        if not self._inbox.control.acquire(blocking=False):
+            return
+        try:
+            while (command := self._inbox.get()) is not None:
+                self._publish(carry_out(command, self._station(), self._info(), self._line))
+        finally:
+            self._inbox.control.release()

@@ -32,6 +32,12 @@ from edge.records import (
 
 LONGEST_NAME = 64
 
+ARCHIVE_S = 300.0
+"""How long a report waits for a disk that does not take its files."""
+
+ARCHIVE_RETRY_S = 10.0
+"""Between two attempts."""
+
 Entry = LotEntry | LotForgotten
 
 _log = logging.getLogger(__name__)
@@ -60,6 +66,15 @@ class LineParts:
     encoder: Encoder | None = None
     open_gate: Callable[[], LineOutput] | None = None
     open_lots: Callable[[], LineInput] | None = None
+
+
+@dataclass(slots=True)
+class _Over:
+    """A lot that is to be reported; ``since`` and ``again`` are monotonic seconds."""
+
+    key: str
+    since: float
+    again: float = 0.0
 
 
 class LineDesk:
@@ -104,7 +119,7 @@ class LineDesk:
         self._publish = publish
         self._health = health
         self._lock = threading.Lock()
-        self._ended: deque[str] = deque()
+        self._ended: deque[_Over] = deque()
         self._without_start = self._bad_samples = 0
 
     # Before the threads start.
@@ -112,10 +127,7 @@ class LineDesk:
     def restore(self, entries: Sequence[LotEntry]) -> None:
         """Take up the lots of an earlier run of the service."""
         with self._lock:
-            try:
-                self._say(self._line.restore(entries, datetime.now(UTC)))
-            except ValueError as error:
-                _log.error("a lot of before is lost: %s", error)
+            self._say(self._line.restore(entries, datetime.now(UTC)))
             if entries and self._line.lot is not None:
                 _log.warning("lot %s goes on", self._line.lot)
 
@@ -132,13 +144,19 @@ class LineDesk:
         """
         with self._lock:
             placed, events = self._line.observe(observation, alerts)
-            send(placed, [one for one in events if isinstance(one, LotEntry)])
-            self._say([one for one in events if not isinstance(one, LotEntry)])
+            send(placed, [one for one in events if isinstance(one, Entry)])
+            self._say([one for one in events if not isinstance(one, Entry)])
 
     def placed(self, alerts: Sequence[Alert]) -> tuple[Alert, ...]:
         """Alerts that end because the camera stops, with their places."""
         with self._lock:
             return self._line.place(alerts)
+
+    @property
+    def lot(self) -> str | None:
+        """Name of the open lot."""
+        with self._lock:
+            return self._line.lot
 
     def flush(self) -> None:
         """No frame comes any more."""
@@ -204,21 +222,38 @@ class LineDesk:
 
     # The main thread.
 
-    def report(self) -> None:
-        """Report the lots that are over: files for people, then the message for the outbox."""
-        while self._ended:
-            key = self._ended.popleft()
-            report = self._line.report(key)
+    def report(self, *, last: bool = False) -> None:
+        """Report the lots that are over: files for people, then the message for the outbox.
+
+        While the files cannot be written the report waits, for some minutes at most; ``last``: it
+        does not, for the diary on the disk keeps the lot until the next start.
+        """
+        now = time.monotonic()
+        for _ in range(len(self._ended)):
+            over = self._ended.popleft()
+            if now < over.again and not last:
+                self._ended.append(over)
+                continue
+            report = self._line.report(over.key)
             try:
                 self._parts.archive(report)
             except OSError as error:
                 _log.error("lot %s: its files cannot be written: %s", report.name, error)
+                self._health.failing("lots", f"files of lot {report.name}: {error}")
+                if last:
+                    continue
+                if now - over.since < ARCHIVE_S:
+                    over.again = now + ARCHIVE_RETRY_S
+                    self._ended.append(over)
+                    continue
+            else:
+                self._health.failing("lots", None)
             message = encode_lot_report(
                 report, self._station(), now=datetime.now(UTC), now_ns=time.monotonic_ns()
             )
             with self._lock:
-                self._store(message, LotForgotten(key))
-                self._line.reported(key)
+                self._store(message, LotForgotten(over.key))
+                self._line.reported(over.key)
             _log.info("lot %s: %s", report.name, report.data["grade"]["verdict"])
 
     # The line's own thread.
@@ -242,7 +277,7 @@ class LineDesk:
 
     def _say(self, events: Sequence[LineEvent]) -> None:
         """Hand on what the line says, in its order."""
-        entries = [one for one in events if isinstance(one, LotEntry)]
+        entries = [one for one in events if isinstance(one, Entry)]
         if entries:
             self._store(*entries)
         now = datetime.now(UTC)
@@ -253,6 +288,6 @@ class LineDesk:
                 case LotTotals():
                     self._publish(encode_lot(event, self._station(), now=now))
                 case LotEnded(key):
-                    self._ended.append(key)
-                case LotEntry():
+                    self._ended.append(_Over(key, time.monotonic()))
+                case LotEntry() | LotForgotten():
                     pass

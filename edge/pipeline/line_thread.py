@@ -6,11 +6,13 @@ import logging
 import sys
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from edge.errors import LineUnavailable, LotAbsent
 from edge.health import LineHealth
+from edge.inbox import Inbox
 from edge.pipeline.line import LineDesk, LineParts
 from edge.protocols import LineInput, LineOutput
 from edge.stage import Stage
@@ -20,6 +22,9 @@ POLL_S = 0.005
 
 RETRY_NS = 1_000_000_000
 """Between two attempts to reach an encoder or a digital line that does not answer."""
+
+STEADY = 4
+"""Equal readings of the input in a row that count: a contact bounces."""
 
 COUNT_NS = 500_000_000
 """Between two tellings of the counts."""
@@ -48,17 +53,21 @@ class LineThread:
         Its encoder, gate and input, used by this thread only.
     health
         Where it is told which of them does not answer.
+    inbox
+        Samples that came in.
     """
 
-    def __init__(self, desk: LineDesk, parts: LineParts, health: LineHealth) -> None:
+    def __init__(self, desk: LineDesk, parts: LineParts, health: LineHealth, inbox: Inbox) -> None:
         self._desk = desk
         self._parts = parts
         self._health = health
+        self._inbox = inbox
         self._reading = threading.Lock()
         self._encoder_open = False
         self._encoder_retry_ns = 0
         self._gate = _Wire("gate")
         self._lots = _Wire("lots")
+        self._levels: deque[bool] = deque(maxlen=STEADY)
         self._lot_on: bool | None = None
         self._counted_ns = 0
 
@@ -69,6 +78,8 @@ class LineThread:
                 stage.beat()
                 now_ns = time.monotonic_ns()
                 self.read_encoder()
+                for sample in self._inbox.samples():
+                    self._desk.tell(sample)
                 self._read_lots(now_ns)
                 self._drive_gate(self._desk.pass_time(now_ns), now_ns)
                 self._count(now_ns)
@@ -117,7 +128,10 @@ class LineThread:
                 self._parts.encoder.close()
 
     def _read_lots(self, now_ns: int) -> None:
-        """Begin and end lots as the input says; what it says at first changes nothing."""
+        """Begin and end lots as the input says.
+
+        At first, a lot that is open already goes on while it is on: that of before a restart.
+        """
         open_lots = self._parts.open_lots
         if open_lots is None or now_ns < self._lots.retry_ns:
             return
@@ -130,16 +144,18 @@ class LineThread:
             self._lose(self._lots, error, now_ns)
             return
         self._found(self._lots)
-        before, self._lot_on = self._lot_on, on
-        if before is None or before == on:
+        self._levels.append(on)
+        if len(self._levels) < STEADY or len(set(self._levels)) > 1 or on == self._lot_on:
             return
-        if on:
-            self._desk.start_lot(datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), now_ns)
-            return
-        try:
-            self._desk.end_lot(now_ns)
-        except LotAbsent as error:
-            _log.warning("%s", error)
+        first, self._lot_on = self._lot_on is None, on
+        if on and (not first or self._desk.lot is None):
+            name = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
+            self._desk.start_lot(name, now_ns)
+        elif not on and (not first or self._desk.lot is not None):
+            try:
+                self._desk.end_lot(now_ns)
+            except LotAbsent as error:
+                _log.warning("%s", error)
 
     def _drive_gate(self, passes: bool, now_ns: int) -> None:
         open_gate = self._parts.open_gate

@@ -139,7 +139,7 @@ class Pipeline:
         self._line_stages: list[Stage] = []
         self._line_thread: LineThread | None = None
         if line is not None and self.line is not None:
-            self._line_thread = LineThread(self.line, line, health.line)
+            self._line_thread = LineThread(self.line, line, health.line, self.inbox)
             self._line_stages.append(Stage("line", self._line_thread.run))
         self._judges = {camera.id: self._judge(camera, observer) for camera in cameras}
         self._presences = {
@@ -224,6 +224,7 @@ class Pipeline:
                 raise StageStuck(f"the outbox was not open after {START_S:g} s")
         if self.line is not None:
             self.line.restore(self.store.lots)
+            self.store.lots = ()  # they are the line's now
         if self._description is not None:
             before = self._last_exit.begin() if self._last_exit is not None else None
             self.reporter.introduce(self._description, self._models, before)
@@ -291,7 +292,7 @@ class Pipeline:
         late += self._late(self._line_stages, deadline - 0.3 * timeout_s)
         if self.line is not None:
             self.line.flush()
-            self.line.report()
+            self.line.report(last=True)
         for presence in self._presences.values():
             presence.leave()
         if self._publish.alive:

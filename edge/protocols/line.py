@@ -84,12 +84,8 @@ class Line(Protocol):
         """No frame comes any more: what is to be written down. An open lot stays open."""
 
     def restore(self, entries: Sequence[LotEntry], now: datetime) -> tuple[LineEvent, ...]:
-        """Before all else: take up the lots of an earlier run of the service.
-
-        Raises
-        ------
-        ValueError
-            An entry cannot be read.
+        """Before all else: take up the lots of an earlier run of the service. One whose entries
+        cannot be read is lost, and counted.
         """
 
     def report(self, key: str) -> LotReport:

@@ -33,8 +33,8 @@ LineSample = EncoderSample | SpeedSample
 class Place:
     """Where something lies on the strip, in millimetres.
 
-    ``x_mm`` counts along the strip from the start of the lot (without one: from where the service
-    began), ``y_mm`` across it from the picture's upper edge. ``err_mm`` bounds the error of
+    ``x_mm`` counts along the strip from the start of the lot (between two: from the end of the
+    first), ``y_mm`` across it from the picture's upper edge. ``err_mm`` bounds the error of
     ``x_mm`` that the position of the strip has.
     """
 
@@ -84,10 +84,12 @@ class LotTotals:
 class LotEntry:
     """A line in the diary of a lot, from which it is told again after a restart.
 
-    ``lot`` is the lot's id, ``body`` JSON. Entries leave the disk with the lot's report.
+    ``lot`` is the lot's id, ``number`` counts its entries, ``body`` is JSON. Entries leave the disk
+    with the lot's report.
     """
 
     lot: str
+    number: int
     body: str
 
 
@@ -105,7 +107,7 @@ class LotEnded:
     id: str
 
 
-LineEvent = Verdict | LotTotals | LotEntry | LotEnded
+LineEvent = Verdict | LotTotals | LotEntry | LotForgotten | LotEnded
 """What a line has to say."""
 
 

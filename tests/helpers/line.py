@@ -8,6 +8,7 @@ from typing import Any
 
 from edge.errors import LineUnavailable
 from edge.health import LineHealth
+from edge.inbox import Inbox
 from edge.pipeline.line import Entry, LineDesk, LineParts
 from edge.records import Alert, EncoderSample, LotReport, Message
 from tests.helpers.stages import STATION
@@ -44,7 +45,7 @@ class FakePort:
         self.on = False
         self.said: list[bool] = []
         self.closed = self.reads = 0
-        self.broken = False
+        self.broken = self.bounce = False
 
     def set(self, on: bool) -> None:
         if self.broken:
@@ -53,7 +54,7 @@ class FakePort:
 
     def get(self) -> bool:
         self.reads += 1
-        return self.on
+        return self.reads % 2 == 0 if self.bounce else self.on
 
     def close(self) -> None:
         self.closed += 1
@@ -74,6 +75,7 @@ class LineRig:
         self.stored: list[tuple[object, ...]] = []
         self.published: list[Message] = []
         self.health = LineHealth()
+        self.inbox = Inbox()
         self.parts = LineParts(
             self.strip.line,
             archive,

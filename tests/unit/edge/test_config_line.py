@@ -13,6 +13,7 @@ from edge.config import Config
 from edge.errors import ConfigError
 from edge.line.encoders import LocalEncoder
 from edge.line.line import StripLine
+from edge.records import EncoderSample
 
 ENCODER = {"source": "local", "mm_per_count": 0.1}
 LINE: dict[str, Any] = {"mm_per_px_x": 0.5, "mm_per_px_y": 0.25, "encoder": ENCODER}
@@ -54,8 +55,8 @@ def test_every_key_arrives() -> None:
         "width_mm": 60.0,
         "lanes": 3,
         "gap_mm": 0.0,
-        "section_mm": 500.0,
-        "gate_mm": 1300.0,
+        "section_mm": 2000.0,
+        "gate_mm": 2900.0,
         "roll": [{"name": "work roll", "diameter_mm": 180.0}],
         "grading": [
             {"verdict": "reject", "labels": ["scratches"], "size_mm": 20.0, "per_metre": 1},
@@ -66,7 +67,7 @@ def test_every_key_arrives() -> None:
     assert built.line is not None
     made = line_settings(built, built.line)
     assert (made.geometry.runs, made.lanes.count, made.lanes.width_mm) == ("left", 3, 60.0)
-    assert (made.gap_mm, made.section_mm, made.gate_mm) == (0.0, 500.0, 1300.0)
+    assert (made.gap_mm, made.section_mm, made.gate_mm) == (0.0, 2000.0, 2900.0)
     assert made.rolls == {"work roll": 180.0}
     assert [rule.verdict for rule in made.rules] == ["reject", "downgrade"]
     assert made.rules[0].labels == ("scratches",)
@@ -90,6 +91,19 @@ def test_every_key_arrives() -> None:
         ({"roll": [{"name": "work roll", "diameter_mm": 0.0}]}, "line.roll[0].diameter_mm"),
         ({"camera": "a b"}, "line.camera"),
         ({"lanes": 65}, "1 to 64"),
+        (
+            {"encoder": {"source": "gpio:///dev/gpiochip0?line=1", "mm_per_count": 1.0, "bits": 8}},
+            "do not wrap",
+        ),
+        (
+            {
+                "roll": [
+                    {"name": "a", "diameter_mm": 1.0},
+                    {"name": "a", "diameter_mm": 2.0},
+                ]
+            },
+            "two rolls are called 'a'",
+        ),
         ({"grading": [{"verdict": "reject", "lanes": [0]}]}, "line.grading[0].lanes"),
         ({"encoder": None, "speed": {"mm_per_s": 1.0, "relative_error": 0.7}}, "0 to 0.5"),
     ],
@@ -128,6 +142,34 @@ def test_a_door_has_no_line() -> None:
     given = tables(LINE)
     given["station"]["task"] = "face_mask"
     assert "a face_mask station has no line" in refused(given)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"grading": [{"verdict": "reject", "lanes": [3]}], "lanes": 2}, "no lane 3 of 2"),
+        (
+            {"grading": [{"verdict": "reject", "per_metre": 1}], "section_mm": 500.0},
+            "must be a multiple of 1000",
+        ),
+    ],
+)
+def test_a_table_that_could_never_reject_is_refused(keys: dict[str, Any], said: str) -> None:
+    """Before anything starts, by its key."""
+    built = config.build(tables({**LINE, **keys}), origin="here")
+    with pytest.raises(ConfigError, match=said):
+        open_line(built, "boot")
+
+
+@pytest.mark.parametrize(("ceiling", "wraps"), [("4294967295", True), ("999", False)])
+def test_a_counter_says_where_it_wraps(tmp_path: Path, ceiling: str, wraps: bool) -> None:
+    """A power of two is a width; without one a wrap is a lost place."""
+    (tmp_path / "count").write_text("4294967290")
+    (tmp_path / "ceiling").write_text(ceiling)
+    opened = open_line(_config(f"counter://{tmp_path}"), "b")
+    opened.parts.line.tell(EncoderSample(4294967290, 1))
+    opened.parts.line.tell(EncoderSample(4, 20_000_000))
+    assert (opened.parts.line.counts["jumped_back"] == 0) == wraps
 
 
 def test_a_gate_that_is_too_near_is_refused_before_anything_starts() -> None:

@@ -288,14 +288,14 @@ def test_newer_schema_is_refused(outbox: Outbox, path: Path) -> None:
 
 def test_a_diary_is_kept_until_its_report(outbox: Outbox, path: Path) -> None:
     """Entries come back in their order after a restart; the report takes them in its commit."""
-    entries = [LotEntry("a-1", "{1}"), LotEntry("a-2", "{2}"), LotEntry("a-1", "{3}")]
+    entries = [LotEntry("a-1", 0, "{1}"), LotEntry("a-1", 1, "{3}"), LotEntry("a-2", 0, "{2}")]
     outbox.append([alert(1)], entries)
-    outbox.append([], [LotEntry("a-1", "{3}")])  # offered again after an error: once is enough
+    outbox.append([], [LotEntry("a-1", 1, "{3}")])  # offered again after an error: once is enough
     outbox.close()
     again = Outbox.open(path, boot_id="b")
     assert again.lots() == entries
     again.append([alert(2)], [LotForgotten("a-1")])
-    assert again.lots() == [LotEntry("a-2", "{2}")]
+    assert again.lots() == [LotEntry("a-2", 0, "{2}")]
     assert [row.message.id for row in again.peek(10)] == [alert(1).id, alert(2).id]
     again.close()
 
@@ -303,7 +303,7 @@ def test_a_diary_is_kept_until_its_report(outbox: Outbox, path: Path) -> None:
 def test_what_goes_together_is_stored_together(outbox: Outbox) -> None:
     """A commit that fails has stored neither the message nor the entry."""
     with pytest.raises(ValueError, match="does not go through the outbox"):
-        outbox.append([alert(1), Message("t", b"", way="latest")], [LotEntry("a-1", "{}")])
+        outbox.append([alert(1), Message("t", b"", way="latest")], [LotEntry("a-1", 0, "{}")])
     assert (outbox.lots(), outbox.peek(10)) == ([], [])
 
 
@@ -317,7 +317,7 @@ def test_an_outbox_of_version_1_gets_its_diaries(outbox: Outbox, path: Path) -> 
     raw.close()
     again = Outbox.open(path, boot_id="b")
     assert (again.epoch, len(again.peek(10)), again.lots()) == (outbox.epoch, 1, [])
-    again.append([], [LotEntry("a-1", "{}")])
+    again.append([], [LotEntry("a-1", 0, "{}")])
     assert len(again.lots()) == 1
     again.close()
     assert not list(path.parent.glob("*corrupt*"))

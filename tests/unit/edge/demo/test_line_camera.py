@@ -11,7 +11,8 @@ from edge.demo.coil import Coil
 from edge.demo.line_camera import StripEncoder, StripSource
 from edge.demo.motion import Motion
 from edge.errors import SourceUnavailable
-from edge.line.position import EncoderPositioner, SpeedPositioner
+from edge.line.position import EncoderPositioner
+from edge.line.speed import SpeedPositioner
 from edge.protocols import Encoder
 from edge.records import EncoderSample, Frame
 

@@ -58,6 +58,15 @@ def test_the_oldest_leave(tmp_path: Path) -> None:
     ]
 
 
+def test_a_name_that_begins_like_another_is_left_alone(tmp_path: Path) -> None:
+    """Lot ``C-1`` number 5 leaves; lot ``C-1.5`` number 7 stays."""
+    archive = Archive(tmp_path, kept=1)
+    for file in archive.keep(_report(5, "C-1")):
+        os.utime(file, (1, 1))
+    archive.keep(_report(7, "C-1.5"))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["C-1.5.7.csv", "C-1.5.7.html"]
+
+
 def test_a_disk_that_takes_nothing_is_an_error(tmp_path: Path) -> None:
     """The caller says so and goes on."""
     (tmp_path / "lots").write_text("a file")

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.line.position import EncoderPositioner, Position, SpeedPositioner
+from edge.line.position import EncoderPositioner, Position
+from edge.line.speed import SpeedPositioner
 from edge.records import EncoderSample, SpeedSample
 
 MS = 1_000_000
@@ -64,17 +65,50 @@ def test_a_counter_that_wraps_goes_on() -> None:
     """From 250 to 4 an 8-bit counter has gone on by ten."""
     encoder = _encoder((250, 0), (4, 100), bits=8)
     assert _mm(encoder.at(100 * MS)) == pytest.approx(5.0)
-    assert encoder.faults["jumped_back"] == 0
-    unknown = _encoder((250, 0), (4, 100))
+    assert (encoder.faults["jumped_back"], encoder.losses) == (0, 0)
+    unknown = _encoder((65_530, 0), (4, 100))
     assert _mm(unknown.at(100 * MS)) == 0.0
-    assert unknown.faults["jumped_back"] == 1
+    assert (unknown.faults["jumped_back"], unknown.losses) == (1, 1)
 
 
-def test_a_counter_that_jumps_back_loses_nothing() -> None:
-    """It begins anew from the position that was reached, and is counted."""
-    encoder = _encoder((0, 0), (100, 100), (5, 200), (25, 300))
-    assert [_mm(encoder.at(t * MS)) for t in (100, 200, 300)] == pytest.approx([50.0, 50.0, 60.0])
-    assert encoder.faults["jumped_back"] == 1
+def test_a_counter_that_jumps_back_begins_anew() -> None:
+    """From the position that was reached; it is counted, and the place is lost."""
+    encoder = _encoder((0, 0), (9000, 100), (18_000, 200), (5, 300), (25, 400))
+    at = [_mm(encoder.at(t * MS)) for t in (200, 300, 400)]
+    assert at == pytest.approx([9000.0, 9000.0, 9010.0])
+    assert (encoder.faults["jumped_back"], encoder.losses) == (1, 1)
+
+
+@pytest.mark.parametrize("leap", [2**64 - 1, 2**32 - 1, 20_000])
+def test_a_counter_that_leaps_forward_moves_no_strip(leap: int) -> None:
+    """What no strip can run in that time is a misread count: counted, and a loss."""
+    encoder = _encoder((0, 0), (100, 100), (leap, 200), (leap + 20, 300))
+    assert _mm(encoder.at(300 * MS)) == pytest.approx(60.0)
+    assert (encoder.faults["jumped_forward"], encoder.losses) == (1, 1)
+
+
+def test_a_strip_that_trembles_stands() -> None:
+    """A count that flips to and fro adds nothing, and what it is behind is made up for first."""
+    encoder = EncoderPositioner(0.5)
+    for number in range(1000):
+        encoder.tell(EncoderSample(101 - number % 2, number * MS))
+    assert _mm(encoder.at(999 * MS)) == 0.0
+    encoder.tell(EncoderSample(90, 1000 * MS))
+    encoder.tell(EncoderSample(101, 1001 * MS))
+    assert _mm(encoder.at(1001 * MS)) == 0.0
+    encoder.tell(EncoderSample(103, 1002 * MS))
+    assert _mm(encoder.at(1002 * MS)) == 1.0
+    assert encoder.faults == {"jumped_back": 0, "jumped_forward": 0, "out_of_order": 0}
+    assert encoder.losses == 0
+
+
+def test_two_samples_a_moment_apart_tell_no_speed() -> None:
+    """The speed behind the last sample is measured over ten milliseconds at least."""
+    encoder = _encoder((0, 0), (100, 100))
+    encoder.tell(EncoderSample(102, 100 * MS + 1000))
+    later = encoder.at(120 * MS)
+    assert later is not None
+    assert later.mm == pytest.approx(51.0 + 10.0, abs=0.3)
 
 
 def test_a_counter_that_went_on_unseen_is_followed() -> None:
@@ -88,6 +122,26 @@ def test_a_counter_that_went_on_unseen_is_followed() -> None:
     assert fresh.anchor is None
     fresh.tell(EncoderSample(4, 100 * MS))
     assert fresh.anchor == (4, 0.0)
+
+
+def test_what_ran_unseen_is_no_speed() -> None:
+    """Two metres during a restart do not throw the strip kilometres ahead."""
+    encoder = EncoderPositioner(0.5)
+    encoder.resume(0, 0.0)
+    encoder.tell(EncoderSample(4000, 100 * MS))
+    assert _mm(encoder.at(100 * MS)) == 2000.0
+    assert encoder.at(101 * MS) is None
+    encoder.tell(EncoderSample(4020, 110 * MS))
+    assert _mm(encoder.at(120 * MS)) == pytest.approx(2020.0)
+
+
+def test_a_counter_that_began_anew_unseen_is_a_loss() -> None:
+    """It is below where it was: nobody knows how far the strip ran."""
+    encoder = EncoderPositioner(0.5)
+    encoder.resume(4000, 2000.0)
+    encoder.tell(EncoderSample(7, 100 * MS))
+    assert _mm(encoder.at(100 * MS)) == 2000.0
+    assert encoder.losses == 1
 
 
 def test_a_positioner_takes_its_own_samples() -> None:
@@ -135,7 +189,7 @@ def test_the_strip_is_within_the_bound(
     for true in (counts[place - 1] * 0.5, counts[place] * 0.5):  # it stood still, or ran at once
         if at_ns not in times:
             assert abs(position.mm - true) <= position.error_mm
-    assert encoder.faults == {"jumped_back": 0, "out_of_order": 0}
+    assert encoder.faults == {"jumped_back": 0, "jumped_forward": 0, "out_of_order": 0}
 
 
 def test_varying_speed_is_followed_to_a_pixel() -> None:
@@ -155,10 +209,11 @@ def test_varying_speed_is_followed_to_a_pixel() -> None:
 def test_a_constant_speed_counts_from_the_first_moment() -> None:
     """Ten milliseconds at two metres a second are twenty millimetres; the bound is its share."""
     line = SpeedPositioner(2000.0)
-    assert line.at(5 * MS) == Position(0.0, 0.0)
+    assert line.at(5 * MS) == Position(0.0, 0.0, 0.01)
     later = line.at(15 * MS)
     assert later is not None
     assert (later.mm, later.error_mm) == pytest.approx((20.0, 0.2))
+    assert later.distance_error(Position(15.0, 0.15, 0.01)) == pytest.approx(0.05)
     assert line.at(4 * MS) is None
 
 
@@ -172,6 +227,18 @@ def test_a_told_speed_holds_from_its_moment() -> None:
     at = [_mm(line.at(t * MS)) for t in (50, 100, 200, 300, 400)]
     assert at == pytest.approx([50.0, 100.0, 100.0, 100.0, 150.0])
     assert line.faults == {"out_of_order": 1, "speed_zero": 1}
+
+
+def test_a_published_speed_does_not_hold_for_ever() -> None:
+    """Behind the longest silence nobody knows where the strip is; a constant one has none."""
+    line = SpeedPositioner(1000.0, max_gap_ns=500 * MS)
+    assert line.at(0) is not None
+    assert line.at(9000 * MS) is not None  # nothing was published yet
+    line.tell(SpeedSample(500.0, 10_000 * MS))
+    assert line.at(10_500 * MS) is not None
+    assert line.at(10_501 * MS) is None
+    line.tell(SpeedSample(500.0, 11_000 * MS))
+    assert _mm(line.at(11_000 * MS)) == pytest.approx(10_500.0)
 
 
 @pytest.mark.parametrize("speed", [-1.0, math.nan, math.inf])

@@ -17,12 +17,11 @@ from edge.mailbox import Mailboxes
 from edge.pipeline.inference import Worker
 from edge.pipeline.judge import AHEAD, Judge
 from edge.pipeline.line import LineDesk
-from edge.records import Command, EncodedFrame, EncoderSample, Frame, Image, Message, Observation
+from edge.records import Command, EncodedFrame, Frame, Image, Message, Observation
 from edge.stage import Stage, stop_all
 from tests.fakes import FakeRule, FakeTask, FakeTracker, make_frame, wait_until
 from tests.helpers.line import LineRig
 from tests.helpers.stages import STATION
-from tests.helpers.strip import MS
 
 
 class Rig:
@@ -349,16 +348,6 @@ def test_a_slow_worker_bounds_what_the_others_do() -> None:
     assert len(rig.tracker.seen) == rig.boxes["c1"].counts.taken
 
 
-def test_samples_of_the_strip_reach_the_line() -> None:
-    """What waits in the inbox is told to the line before the next frame is judged."""
-    desk = LineRig()
-    rig = Rig(line=desk.desk)
-    for position in (0.0, 40.0, 80.0):
-        rig.inbox.sample(EncoderSample(round(position / 0.5), round((position + 1000) * MS)))
-    rig.judge(make_frame())
-    assert desk.strip.positioner.anchor == (160, 80.0)
-
-
 def test_a_lot_is_started_by_command() -> None:
     """The control step carries it out and replies with the lot's name."""
     desk = LineRig()
@@ -374,3 +363,18 @@ def test_a_lot_is_started_by_command() -> None:
         ("t-3", False, "no_lot"),
     ]
     assert replies[0]["data"] == {"lot": "C-1"}
+
+
+def test_commands_are_carried_out_in_their_order() -> None:
+    """Also with several workers: one of them at a time takes what waits."""
+    desk = LineRig()
+    rig = Rig(*(FakeTask() for _ in range(4)), line=desk.desk)
+    for number in range(10):
+        rig.inbox.put(
+            Command("lot_start", f"a{number}", None, {"lot": f"C-{number}"}, None, None, 5)
+        )
+        rig.inbox.put(Command("lot_end", f"b{number}", None, {}, None, None, 6))
+    rig.judge(*(make_frame(sequence=number) for number in range(8)))
+    replies = [json.loads(one.payload) for one in rig.published if "/reply/" in one.topic]
+    assert [one["txn"] for one in replies] == [f"{c}{n}" for n in range(10) for c in "ab"]
+    assert all(one["ok"] for one in replies)
