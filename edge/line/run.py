@@ -136,8 +136,8 @@ class Run:
         None when nothing does, and when it shows nothing new: a strip that stands.
         """
         if self.origin is None:
-            # A lot begins at the edge where the strip enters; one that was interrupted goes on behind
-            # a gap of all that the frame shows.
+            # A lot begins at the edge where the strip enters; one that was interrupted goes on
+            # behind a gap of all that the frame shows.
             head_mm = start_mm - self.reached_mm - LOST_MM if self.reached_mm else end_mm
             self.origin = replace(position, mm=head_mm)
         origin_mm = self.origin.mm

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import LotAbsent
+from edge.line.geometry import Geometry
 from edge.records import EncoderSample, LotEnded, LotEntry, LotForgotten, LotReport, Verdict
 from tests.fakes import make_alert
-from tests.helpers.strip import AT, MS, Strip, names, region, seen_at, settings_of
+from tests.helpers.strip import AT, MS, Strip, names, region, region_of, seen_at, settings_of
 
 KEY = "0123456789abcdef-7"
 
@@ -139,6 +140,35 @@ def test_a_lot_end_without_a_start_is_an_error() -> None:
         end(strip, 0.0)
     strip.run(40, 200)
     assert names(strip.verdicts) == ["accept"]
+
+
+def test_a_strip_that_runs_to_the_left_is_the_same_strip() -> None:
+    """Mirrored pictures of it give the same report, the same tracks and the same places."""
+    reports = []
+    for runs in ("right", "left"):
+        strip = Strip(settings_of(geometry=Geometry(0.5, 0.5, runs)))
+        start(strip, 0.0)
+        for number, position in enumerate(range(40, 401, 40)):
+            strip.count(float(position))
+            shown = [
+                region_of(float(position), low, high)
+                for low, high in ((50.0, 60.0), (130.0, 300.0))
+                if low < position and high > position - 80.0
+            ]
+            if runs == "left":
+                shown = [
+                    replace(one, box=replace(one.box, x=160 - one.box.x - one.box.width))
+                    for one in shown
+                ]
+            observation = seen_at(0.0, position, number, *shown)
+            tracks = strip.tracker.update(observation)
+            assert len(tracks) <= 2
+            strip.events += strip.line.observe(observation, ())[1]
+        end(strip, 400.0)
+        strip.frame(440.0)
+        reports.append(report_of(strip).data["defects"])
+    assert reports[0] == reports[1]
+    assert [(one["x_mm"], one["len_mm"]) for one in reports[0]] == [(50.0, 10.0), (130.0, 170.0)]
 
 
 def test_a_new_lot_ends_the_one_before() -> None:
