@@ -1,0 +1,102 @@
+"""The consumer of docs/consumer.md, as it stands there."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from edge.sinks.mqtt import MqttSettings, MqttSink
+from tests.fakes import wait_until
+from tests.helpers.broker import Broker
+from tests.helpers.stages import OutboxRig, PublishRig, alert_message, running
+
+PAGE = Path(__file__).parents[2] / "docs" / "consumer.md"
+
+
+@contextmanager
+def consumer(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+    """The script of the page in a process of its own, until it is killed."""
+    (script,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    file = folder / "consumer.py"
+    file.write_text(script)
+    process = subprocess.Popen(
+        [sys.executable, file, "127.0.0.1", str(port), "linesight", folder / "alerts.db"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def taken(folder: Path) -> list[int]:
+    """Numbers of the alerts in the consumer's database, in their order."""
+    file = folder / "alerts.db"
+    if not file.exists():
+        return []
+    with closing(sqlite3.connect(file)) as database:
+        try:
+            rows = database.execute("SELECT id FROM alert ORDER BY rowid").fetchall()
+        except sqlite3.OperationalError:
+            return []  # it is being made
+    return [int(key.split("-")[1]) for (key,) in rows]
+
+
+@pytest.mark.timeout(120)
+def test_every_alert_arrives_once_and_is_confirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through a kill of the consumer and one of a broker that forgets: each alert is in the
+    database once, in order, and none is left on the station's disk.
+    """
+    monkeypatch.setattr("edge.pipeline.publish.CONFIRM_S", 2.0)
+    outbox = OutboxRig(tmp_path)
+    with Broker(tmp_path) as broker:
+        sink = MqttSink(MqttSettings("127.0.0.1", "sut", broker.port))
+        with outbox.running():
+            rig = PublishRig(outbox, sink, app_ack=True)
+            with running(rig.stage()):
+                with consumer(tmp_path, broker.port):
+                    for n in range(50):
+                        outbox.store.put(alert_message(n))
+                    wait_until(lambda: len(taken(tmp_path)) >= 10, timeout_s=20.0)
+                for n in range(50, 100):
+                    outbox.store.put(alert_message(n))
+                broker.kill()
+                broker.start()
+                with consumer(tmp_path, broker.port):
+                    wait_until(lambda: len(taken(tmp_path)) == 100, timeout_s=40.0)
+                    wait_until(lambda: outbox.health.status(0).rows == 0, timeout_s=20.0)
+    assert sorted(taken(tmp_path)) == list(range(100))
+
+
+@pytest.mark.timeout(60)
+def test_a_gap_is_told(tmp_path: Path) -> None:
+    """A station whose outbox was full dropped the oldest: how many is said, and by whom."""
+    outbox = OutboxRig(tmp_path, max_rows=10)
+    with outbox.running():
+        for n in range(30):
+            outbox.store.put(alert_message(n))
+        wait_until(lambda: outbox.store.accepted == 30)
+        with Broker(tmp_path) as broker, consumer(tmp_path, broker.port) as process:
+            wait_until(lambda: (tmp_path / "alerts.db").exists())
+            rig = PublishRig(
+                outbox, MqttSink(MqttSettings("127.0.0.1", "sut", broker.port)), app_ack=True
+            )
+            with running(rig.stage()):
+                wait_until(lambda: len(taken(tmp_path)) == 10, timeout_s=20.0)
+            process.kill()
+            assert process.stdout is not None
+            said = process.stdout.read()
+    assert "20 missing before 21, dropped: 20" in said
