@@ -8,15 +8,19 @@ import logging
 import os
 import secrets
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from edge.errors import OutboxError, OutboxUnwritable
+from edge.outbox.salvage import salvage
 
 logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 2
 _CORRUPT_KEPT = 2
+_SALVAGED = 0o400
+"""The mode of a damaged file when its rows are in the next one."""
 _QUICK_CHECK_BYTES = 64 << 20
 _SUFFIXES = ("", "-wal", "-shm")
 _BUSY_S = 1.0
@@ -86,6 +90,8 @@ class Damaged(Exception):
 def open_database(path: Path) -> sqlite3.Connection:
     """Open the file, make it if it is absent, set it aside and make a new one if it is damaged.
 
+    What can be read of a damaged file is in the new one.
+
     Raises
     ------
     OutboxUnwritable
@@ -104,6 +110,11 @@ def open_database(path: Path) -> sqlite3.Connection:
         if isinstance(error, OutboxError):
             raise
         raise cannot_open(path, error) from error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that begins no transaction by itself; fault tests put theirs in its place."""
+    return sqlite3.connect(path, isolation_level=None, timeout=_BUSY_S)
 
 
 def cannot_open(path: Path, error: sqlite3.Error | OSError) -> OutboxError:
@@ -134,11 +145,12 @@ def _primary(error: sqlite3.Error) -> int | None:
 def _open(path: Path) -> sqlite3.Connection:
     if path.is_symlink():
         raise OSError(errno.ELOOP, f"{path.name} is a symbolic link")
-    # Made by us, so that nobody else may read it, and SQLite follows no link put in its place.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-    connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_S)
+    # An empty file beside damaged ones: setting the last of them aside was cut short.
+    damaged = _not_salvaged(path) if path.exists() else None
+    _make(path)
+    connection = connect(path)
     try:
-        _prepare(connection, path)
+        _prepare(connection, path, damaged)
     except sqlite3.DatabaseError as error:
         connection.close()
         if _primary(error) in (
@@ -154,7 +166,7 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, damaged: Path | None) -> None:
     execute = connection.execute
     execute("PRAGMA locking_mode=EXCLUSIVE")
     execute("PRAGMA journal_mode=WAL")
@@ -177,6 +189,11 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
                 execute(statement)
             execute("INSERT INTO meta VALUES ('epoch', ?)", (secrets.token_hex(8),))
             execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            if damaged is not None:
+                salvage(damaged, connection)
+        if damaged is not None:
+            with contextlib.suppress(OSError):
+                damaged.chmod(_SALVAGED)
         _sync_directory(path.parent)
         return
     if path.stat().st_size <= _QUICK_CHECK_BYTES:
@@ -191,6 +208,9 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     epoch = execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
     if epoch is None:
         raise Damaged("has no epoch")
+    # After a failed sync the log may be whole in the kernel's memory only. What it holds is written
+    # anew before anything is added behind it.
+    execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @contextlib.contextmanager
@@ -207,23 +227,45 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def _make(path: Path) -> None:
+    # By us, so that nobody else may read it, and SQLite follows no link put in its place.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+
+
 def _set_aside(path: Path) -> Path:
-    """Rename the file and its log to ``<stem>.corrupt-<n>``; keeps the last two."""
-    taken = sorted(
-        int(tail)
-        for other in path.parent.glob(f"{path.stem}.corrupt-*")
-        if (tail := other.name.rpartition("-")[2]).isdigit()
-    )
+    """Rename the file and its log to ``<stem>.corrupt-<n>``, keeping the last two of them; an empty
+    file takes its place.
+    """
+    taken = _asides(path)
     for number in taken[: max(0, len(taken) + 1 - _CORRUPT_KEPT)]:
         for suffix in _SUFFIXES:
             path.with_name(f"{path.stem}.corrupt-{number}{suffix}").unlink(missing_ok=True)
     aside = path.with_name(f"{path.stem}.corrupt-{max(taken, default=0) + 1}")
-    for suffix in _SUFFIXES:
+    for suffix in reversed(_SUFFIXES):  # the log first: it must never meet another database
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
+    _make(path)
     _sync_directory(path.parent)
     return aside
+
+
+def _asides(path: Path) -> list[int]:
+    """Numbers of the files that were set aside, ascending."""
+    return sorted(
+        int(tail)
+        for other in path.parent.glob(f"{path.stem}.corrupt-*")
+        if (tail := other.name.rpartition("-")[2]).isdigit()
+    )
+
+
+def _not_salvaged(path: Path) -> Path | None:
+    """The last file that was set aside, if its rows are not in another one yet."""
+    for number in _asides(path)[-1:]:
+        aside = path.with_name(f"{path.stem}.corrupt-{number}")
+        if stat.S_IMODE(aside.lstat().st_mode) != _SALVAGED:
+            return aside
+    return None
 
 
 def _sync_directory(directory: Path) -> None:

@@ -75,7 +75,8 @@ class Outbox:
         """Open the database at ``path``, make it if it is absent.
 
         A damaged file is moved aside to ``<stem>.corrupt-<n>`` (the last two are kept) and a new
-        one with a new epoch takes its place. ``boot_id`` is the kernel's id of this boot.
+        one with a new epoch takes its place, with those messages and diaries that can still be
+        read. ``boot_id`` is the kernel's id of this boot.
 
         Raises
         ------
@@ -249,6 +250,7 @@ class Outbox:
             dropped_oldest=self._meta.get("dropped_oldest", 0),
             dead=self._meta.get("dead", 0),
             no_subscriber=self._meta.get("no_subscriber", 0),
+            salvaged=self._meta.get("salvaged", 0),
             oldest_s=age_s,
         )
 

@@ -50,6 +50,8 @@ class OutboxCounters:
         Messages that were buried because the broker will never take them.
     no_subscriber
         Messages that a broker took although nobody subscribed.
+    salvaged
+        Messages and diary lines that came out of a damaged database.
     oldest_s
         Age of the oldest message in seconds, 0 when nothing waits. By the monotonic clock for
         messages of this boot, else by the wall clock.
@@ -60,4 +62,5 @@ class OutboxCounters:
     dropped_oldest: int
     dead: int
     no_subscriber: int
+    salvaged: int
     oldest_s: float
