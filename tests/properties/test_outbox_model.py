@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from edge.outbox import Outbox
+from edge.outbox import Outbox, Row
 from edge.outbox.change import Change
-from edge.records import Message
+from edge.records import Confirmation, LotEntry, LotForgotten, Message
 
 MAX_ROWS = 12
 MAX_BYTES = 64 << 10
@@ -36,6 +37,7 @@ class Model:
     dropped_oldest: int = 0
     dead: int = 0
     next_id: int = 1
+    lots: set[tuple[str, int]] = field(default_factory=set)
 
     def append(self, batch: list[tuple[str, str, int, int]]) -> None:
         """Store, then evict the oldest until it fits."""
@@ -95,6 +97,27 @@ class OutboxMachine(RuleBasedStateMachine):
             message = row.message
             assert (message.topic, message.id, message.rev, message.seq) in held
 
+    @rule(
+        lot=st.sampled_from(TOPICS),
+        numbers=st.lists(st.integers(0, 9), max_size=3),
+        report=st.booleans(),
+    )
+    def diary(self, lot: str, numbers: list[int], report: bool) -> None:
+        """Write into a lot's diary; its report takes it away."""
+        self.model.lots |= {(lot, number) for number in numbers}
+        if report:
+            self.model.lots = {one for one in self.model.lots if one[0] != lot}
+        entries = [LotEntry(lot, number, "{}") for number in numbers]
+        self.opened.append([], [*entries, *([LotForgotten(lot)] if report else [])])
+
+    @rule(topic=st.sampled_from(TOPICS), seq=st.integers(0, 40), stale=st.booleans())
+    def confirm(self, topic: str, seq: int, stale: bool) -> None:
+        """A consumer has all of a topic up to a number; of another epoch it means nothing."""
+        gone = [row for row in self.model.rows if row[0] == topic and row[3] <= seq and not stale]
+        self.model.rows = [row for row in self.model.rows if row not in gone]
+        epoch = "another" if stale else self.epoch
+        assert len(self.opened.confirm(Confirmation(epoch, topic, seq))) == len(gone)
+
     @rule(data=st.data())
     def ack(self, data: st.DataObject) -> None:
         """Acknowledge any of the rows, and some that are not there."""
@@ -141,6 +164,7 @@ class OutboxMachine(RuleBasedStateMachine):
             for r in rows
         ] == self.model.rows
         assert all(r.dropped_total == self.model.dropped.get(r.message.topic, 0) for r in rows)
+        assert [(one.lot, one.number) for one in self.opened.lots()] == sorted(self.model.lots)
         counters = self.opened.counters()
         assert counters.rows == len(self.model.rows)
         assert counters.bytes == sum(row[4] for row in self.model.rows)
@@ -165,17 +189,40 @@ class Forgetful(Outbox):
         change.rows, change.bytes = lost.rows, lost.bytes
 
 
-class ForgetfulMachine(OutboxMachine):
-    """The model against a broken outbox."""
+class Hasty(Outbox):
+    """Deletes a message when it is handed out, before anybody has acknowledged it."""
 
-    kind = Forgetful
+    def peek(self, limit: int, after_row: int = 0) -> list[Row]:
+        rows = super().peek(limit, after_row)
+        if rows:
+            self.ack([rows[0].row])
+        return rows
 
 
-def test_forgetful_outbox_is_caught() -> None:
-    """The twin: an outbox that does not count what it evicts differs from the model."""
+class Repeating(Outbox):
+    """Gives the same ``seq`` again after a restart."""
+
+    def _load(self) -> None:
+        super()._load()
+        self._meta = {key: n for key, n in self._meta.items() if not key.startswith("seq:")}
+
+
+class Lagging(Outbox):
+    """Forgets what was acknowledged."""
+
+    def ack(self, rows: Iterable[int], *, no_subscriber: int = 0) -> None:
+        super().ack([], no_subscriber=no_subscriber)
+
+
+@pytest.mark.parametrize("kind", [Forgetful, Hasty, Repeating, Lagging])
+def test_a_broken_outbox_is_caught(kind: type[Outbox]) -> None:
+    """The twins: one that does not count what it evicts, deletes before the acknowledgement, gives
+    a ``seq`` twice or keeps what was acknowledged differs from the model.
+    """
+    broken = type("BrokenMachine", (OutboxMachine,), {"kind": kind})
     with pytest.raises(AssertionError):
         run_state_machine_as_test(
-            ForgetfulMachine,
+            broken,
             settings=settings(
                 max_examples=200,
                 stateful_step_count=15,
@@ -189,7 +236,7 @@ def test_forgetful_outbox_is_caught() -> None:
 
 TestOutboxModel = OutboxMachine.TestCase
 TestOutboxModel.settings = settings(
-    max_examples=100,
+    max_examples=500,
     stateful_step_count=15,
     deadline=None,
     suppress_health_check=list(HealthCheck),
