@@ -97,7 +97,7 @@ def test_a_gap_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 outbox, MqttSink(MqttSettings("127.0.0.1", "sut", broker.port)), app_ack=True
             )
             with running(rig.stage()):
-                wait_until(lambda: len(taken(tmp_path)) == 10, timeout_s=20.0)
+                wait_until(lambda: len(taken(tmp_path)) == 10, timeout_s=40.0)
             process.kill()
             assert process.stdout is not None
             said = process.stdout.read()
