@@ -15,7 +15,7 @@ INSTALL = tools/install.sh "$(PYTHON)"
 # `make test` installs what its tests need, so a test that misses it has to fail.
 export LINESIGHT_REQUIRE_SYSTEMD = 1
 
-.PHONY: demo test test-numpy1 check format schemas wheel constraints clean
+.PHONY: demo test test-numpy1 faults-long check format schemas wheel constraints clean
 
 demo: $(VENV)/.demo
 	$(BIN)/linesight demo --station "$(STATION)" --out "$(DEMO)" --json "$(DEMO)/demo.json" $(if $(SOURCE),--source "$(SOURCE)")
@@ -41,6 +41,12 @@ test: $(VENV)/.test test-numpy1
 test-numpy1: $(VENV)-numpy1/.test
 	tools/system-packages.sh mosquitto
 	$(VENV)-numpy1/bin/python -m pytest -p no:cacheprovider -m "not convert" tests/unit/edge tests/conformance tests/properties
+
+# The fault suite in its long form (1,000 kills, 20,000 power cuts, 5 minutes of flapping); what came
+# of it, with the commit and the date, belongs into docs/reliability.md.
+faults-long: $(VENV)/.test
+	tools/system-packages.sh mosquitto
+	LINESIGHT_FAULTS_LONG=1 $(BIN)/python -m pytest tests/faults -v -s --timeout 1200 $(PYTEST_ARGS)
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

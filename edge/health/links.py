@@ -16,6 +16,10 @@ LOSING_S = 60.0
 so that one of them says so, however seldom alerts come."""
 
 
+DAMAGE_S = 24 * 3600.0
+"""How long the health tells of an outbox that was damaged: somebody has to look at the disk."""
+
+
 class BrokerHealth:
     """The connection to the broker, as the publish thread sees it; read by any thread."""
 
@@ -94,6 +98,8 @@ class OutboxHealth:
         self._evicted: int | None = None  # None until the database was counted the first time
         self._losing: Reason | None = None
         self._losing_until = 0.0
+        self._damage: Reason | None = None
+        self._damage_until = 0.0
 
     @property
     def lost(self) -> int:
@@ -112,6 +118,12 @@ class OutboxHealth:
         """The outbox cannot be written; messages wait in memory."""
         with self._lock:
             self._failing = detail
+
+    def damaged(self, detail: str) -> None:
+        """The outbox's file was damaged, and another took its place."""
+        with self._lock:
+            self._damage = Reason("disk_corrupt", detail)
+            self._damage_until = time.monotonic() + DAMAGE_S
 
     def lose(self, count: int = 1) -> None:
         """So many messages gave way in memory to newer ones."""
@@ -152,6 +164,8 @@ class OutboxHealth:
             rows, size = self._status.rows, self._status.bytes
             if rows > HIGH_WATER * self._max_rows or size > HIGH_WATER * self._max_bytes:
                 found.append(Reason("outbox_high", f"over {HIGH_WATER:.0%} of the outbox is used"))
+            if self._damage is not None and time.monotonic() < self._damage_until:
+                found.append(self._damage)
             losing = self._losing if self.losing else None
             if losing is not None and losing.code not in [reason.code for reason in found]:
                 found.append(losing)

@@ -87,10 +87,11 @@ class Damaged(Exception):
     """The file is not a database that this version wrote."""
 
 
-def open_database(path: Path) -> sqlite3.Connection:
+def open_database(path: Path) -> tuple[sqlite3.Connection, Path | None]:
     """Open the file, make it if it is absent, set it aside and make a new one if it is damaged.
 
-    What can be read of a damaged file is in the new one.
+    What can be read of a damaged file is in the new one. Returns the connection, and where the
+    damaged file is now if there was one.
 
     Raises
     ------
@@ -101,15 +102,33 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     try:
         try:
-            return _open(path)
+            return _open(path), None
         except Damaged as error:
             aside = _set_aside(path)
             logger.error("%s: %s; moved to %s, starting a new one", path, error, aside.name)
-            return _open(path)
+            return _open(path), aside
     except (sqlite3.Error, OSError) as error:
         if isinstance(error, OutboxError):
             raise
         raise cannot_open(path, error) from error
+
+
+def suspect(path: Path, error: sqlite3.Error) -> None:
+    """Have the next opening look at the whole file, however large it is, if SQLite has just found
+    damage in it.
+    """
+    if _primary(error) == sqlite3.SQLITE_CORRUPT:
+        with contextlib.suppress(OSError):
+            _suspected(path).touch(mode=0o600)
+
+
+def is_suspect(path: Path) -> bool:
+    """Whether the next opening looks at the whole file."""
+    return _suspected(path).exists()
+
+
+def _suspected(path: Path) -> Path:
+    return path.with_name(f"{path.name}.suspect")
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -194,12 +213,14 @@ def _prepare(connection: sqlite3.Connection, path: Path, damaged: Path | None) -
         if damaged is not None:
             with contextlib.suppress(OSError):
                 damaged.chmod(_SALVAGED)
+        _suspected(path).unlink(missing_ok=True)
         _sync_directory(path.parent)
         return
-    if path.stat().st_size <= _QUICK_CHECK_BYTES:
+    if path.stat().st_size <= _QUICK_CHECK_BYTES or _suspected(path).exists():
         [verdict] = execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise Damaged(str(verdict))
+        _suspected(path).unlink(missing_ok=True)
     if version == 1:
         with transaction(connection):
             for statement in _LOTS.split(";\n"):

@@ -13,7 +13,7 @@ from pathlib import Path
 from edge.errors import OutboxError
 from edge.messages import OUTBOX_EXPIRY_S
 from edge.outbox.change import Change
-from edge.outbox.database import cannot_open, open_database, transaction
+from edge.outbox.database import cannot_open, is_suspect, open_database, suspect, transaction
 from edge.outbox.lock import OwnerLock
 from edge.outbox.row import OutboxCounters, Row
 from edge.records import Confirmation, LotEntry, LotForgotten, Message
@@ -45,6 +45,8 @@ class Outbox:
     ----------
     epoch
         16 random hex digits made with the database; ``seq`` and alert numbers count in it.
+    damaged
+        Where a damaged file was moved that this opening has found; None when it found none.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Outbox:
         self._rows = 0
         self._bytes = 0
         self.epoch = ""
+        self.damaged: Path | None = None
 
     @classmethod
     def open(
@@ -98,15 +101,24 @@ class Outbox:
         except OSError as error:
             raise cannot_open(path, error) from error
         try:
-            connection = open_database(path)
+            connection, aside = open_database(path)
         except BaseException:
             lock.release()
             raise
         outbox = cls(
             path, lock, connection, max_rows=max_rows, max_bytes=max_bytes, boot_id=boot_id
         )
+        outbox.damaged = aside
         try:
-            outbox._load()
+            try:
+                outbox._load()
+            except OutboxError:
+                if not is_suspect(path):
+                    raise
+                # Damage that the opening did not look for, in a large file: now it does.
+                connection.close()
+                outbox._connection, outbox.damaged = open_database(path)
+                outbox._load()
         except BaseException:
             outbox.close()
             raise
@@ -347,6 +359,7 @@ class Outbox:
         try:
             yield
         except sqlite3.Error as error:
+            suspect(self._path, error)
             raise OutboxError(
                 f"{self._path}: {error}", hint="look at the disk: full, read-only or worn out?"
             ) from error

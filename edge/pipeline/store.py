@@ -161,6 +161,7 @@ class Store:
         outbox = self._open_outbox()
         try:
             self._supply_ids(outbox)
+            self._note_damage(outbox)
             self._count(outbox)
             self._note_drops(outbox)
             self.lots = tuple(outbox.lots())
@@ -309,10 +310,17 @@ class Store:
             _log.warning("outbox: works again")
             return outbox
 
+    def _note_damage(self, outbox: Outbox) -> None:
+        """Tell the health of a file that was set aside, and what came out of it."""
+        if outbox.damaged is not None:
+            saved = outbox.counters().salvaged
+            self._health.damaged(f"moved to {outbox.damaged.name}, {saved} entries salvaged")
+
     def _reopened(self, outbox: Outbox, *, replaced: bool) -> None:
         """What was to be deleted stays to be deleted, unless its database is no longer there."""
         if replaced:
             with self._work:
                 self._acks, self._burials = [], []
         self._note_drops(outbox)
+        self._note_damage(outbox)
         self.rows.restart(replaced=replaced)
