@@ -92,14 +92,16 @@ class OutboxRig:
 class PublishRig:
     """A publisher between a store and a sink."""
 
-    def __init__(self, rig: OutboxRig, sink: Sink) -> None:
+    def __init__(
+        self, rig: OutboxRig, sink: Sink, *, is_clock_synced: Callable[[], bool] = lambda: True
+    ) -> None:
         self.health = BrokerHealth()
         self.inbox = Inbox()
         self.publisher = Publisher(
             sink,
             rig.store,
             CommandDesk(self.inbox, lambda: STATION, frozenset({"c1"}), frozenset()),
-            Sealer(BOOT, lambda: True),
+            Sealer(BOOT, is_clock_synced),
             station=lambda: STATION,
             health=self.health,
         )
