@@ -207,8 +207,10 @@ class MqttSink:
     def _due(self) -> float:
         """When ``_advance`` has something to do by the clock, at the latest."""
         if self._link is not None:
-            due = time.monotonic() + _HOUSEKEEPING_S
-            return due if self._greeted else min(due, self._greet_by)
+            # A tenth of the keepalive, so that a ping leaves its answer time enough.
+            rest_s = min(_HOUSEKEEPING_S, self._settings.keepalive_s / 10.0)
+            end = self._link.silent_at if self._greeted else self._greet_by
+            return min(time.monotonic() + rest_s, end)
         if self._dial is not None:
             return self._dial.deadline
         return self._retry_at if self._wanted else float("inf")
