@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,7 +29,8 @@ logger = logging.getLogger(__name__)
 _WILL_DELAY_S = 5
 # What we take from the broker: a command of 64 KiB with its topic and properties.
 _MAX_INCOMING_BYTES = 66 << 10
-_CONNECTION_LOST = 128  # paho's own code for a socket that was closed
+_CONNECTION_LOST = 128  # paho's own codes for a socket that was closed
+_KEEP_ALIVE = 141  # and for a broker that does not answer
 
 
 class _Client(paho.Client):
@@ -69,6 +71,8 @@ class Link:
         session_expiry_s: int,
     ) -> None:
         self._five = settings.protocol == "5"
+        self._patience_s = 2.0 * settings.keepalive_s
+        self._heard_at = time.monotonic()
         self._happened: list[Happening] = []
         self._address = settings.address
         clean = session_expiry_s == 0
@@ -127,8 +131,16 @@ class Link:
         found = self.socket
         return isinstance(found, ssl.SSLSocket) and found.pending() > 0
 
+    @property
+    def silent_at(self) -> float:
+        """When the broker has been silent for too long, unless something comes: twice the
+        keepalive, whatever the moments at which paho is asked to look after its pings.
+        """
+        return self._heard_at + self._patience_s
+
     def read(self) -> None:
         """Take what came."""
+        self._heard_at = time.monotonic()
         self._guard(self._client.loop_read)
 
     def write(self) -> None:
@@ -138,6 +150,9 @@ class Link:
     def keep_alive(self) -> None:
         """Ping when it is time, end the connection when the broker does not answer pings."""
         self._guard(self._client.loop_misc)
+        if self.socket is not None and time.monotonic() >= self.silent_at:
+            self._happened.append(Ended(_KEEP_ALIVE, "keep alive timeout"))
+            self.close()
 
     def publish(self, message: Message) -> int | None:
         """Send a message; returns its packet id, None when the connection has gone."""

@@ -21,6 +21,7 @@ from edge.sinks.dial import Dial, tls_context
 from edge.sinks.happening import Arrived, Ended, Greeted, Happening, Published
 from edge.sinks.link import Link
 from edge.sinks.mqtt_settings import MqttSettings
+from edge.sinks.packet_limit import PacketLimit
 from edge.sinks.takeover import Takeover
 from edge.sinks.waiter import Waiter
 
@@ -89,9 +90,9 @@ class MqttSink:
         self._greet_by = 0.0
         self._greeted = False
         self._window = 0
-        self._max_packet: int | None = None
+        self._limit = PacketLimit()
         self._tokens = 0
-        self._in_flight: dict[int, tuple[int, int]] = {}  # packet id -> token, QoS
+        self._in_flight: dict[int, tuple[int, int, int]] = {}  # packet id -> token, QoS, size
         self._events: list[SinkEvent] = []
         self._waiter = Waiter()
 
@@ -111,13 +112,12 @@ class MqttSink:
             return None
         if not _valid_topic(message.topic):
             raise MessageRefused(f"{message.topic[:200]!r}: not a topic that can be published to")
-        if self._max_packet is not None:
-            size = link.packet_bytes(message)
-            if size > self._max_packet:
-                raise MessageRefused(
-                    f"{message.topic}: {size} bytes, the broker takes {self._max_packet}",
-                    hint="raise the broker's max_packet_size",
-                )
+        size = link.packet_bytes(message)
+        if self._limit.bytes is not None and size > self._limit.bytes:
+            raise MessageRefused(
+                f"{message.topic}: {size} bytes, the broker takes {self._limit.bytes}",
+                hint="raise the broker's max_packet_size",
+            )
         # What is not written yet bounds QoS 0, which has no acknowledgements.
         if self._full if message.qos else link.wants_write:
             return None
@@ -125,7 +125,9 @@ class MqttSink:
         if mid is None:
             return None
         self._tokens += 1
-        self._in_flight[mid] = self._tokens, message.qos
+        self._in_flight[mid] = self._tokens, message.qos, size
+        if not message.qos:
+            self._limit.sent_unanswered(size)
         return self._tokens
 
     def subscribe(self, topics: Sequence[str]) -> None:
@@ -168,7 +170,7 @@ class MqttSink:
     @property
     def _full(self) -> bool:
         """Whether the broker takes no further QoS 1 message before it acknowledges one."""
-        return sum(qos for _, qos in self._in_flight.values()) >= self._window
+        return sum(qos for _, qos, _ in self._in_flight.values()) >= self._window
 
     def _say_goodbye(self, link: Link, farewell: Message | None, end: float) -> None:
         if farewell is not None and self._full:
@@ -207,8 +209,10 @@ class MqttSink:
     def _due(self) -> float:
         """When ``_advance`` has something to do by the clock, at the latest."""
         if self._link is not None:
-            due = time.monotonic() + _HOUSEKEEPING_S
-            return due if self._greeted else min(due, self._greet_by)
+            # A tenth of the keepalive, so that a ping leaves its answer time enough.
+            rest_s = min(_HOUSEKEEPING_S, self._settings.keepalive_s / 10.0)
+            end = self._link.silent_at if self._greeted else self._greet_by
+            return min(time.monotonic() + rest_s, end)
         if self._dial is not None:
             return self._dial.deadline
         return self._retry_at if self._wanted else float("inf")
@@ -244,6 +248,7 @@ class MqttSink:
         if not self._greeted:
             self._fail(mqtt_errors.not_greeted(self._settings))
             return
+        self._limit.ended(how.code, (size for _, _, size in self._in_flight.values()))
         now = time.monotonic()
         # Not at the greeting: who is thrown out again at once would come back each second.
         if self._takeover.lasted(now):
@@ -295,14 +300,14 @@ class MqttSink:
             case Greeted(code=0):
                 self._greeted = True
                 self._window = min(happening.receive_maximum, _WINDOW)
-                self._max_packet = happening.max_packet
+                self._limit.greeted(happening.max_packet)
                 self.last_error = None
                 self._takeover.greeted(time.monotonic())
-                self._events.append(Connected(self._window, self._max_packet))
+                self._events.append(Connected(self._window, self._limit.bytes))
             case Greeted():
                 self._fail(mqtt_errors.refused(self._settings, happening))
             case Published():
-                token, qos = self._in_flight.pop(happening.mid, (None, 0))
+                token, qos, _ = self._in_flight.pop(happening.mid, (None, 0, 0))
                 if token is None:
                     return  # acknowledges what is not in flight
                 if qos and happening.code >= 128:

@@ -130,6 +130,10 @@ class Broker:
         with Subscriber(self.port, "settle", client_id="settle"):
             pass
 
+    def reload(self) -> None:
+        """Make it read its configuration and access list again."""
+        self._signal(signal.SIGHUP)
+
     def pause(self) -> None:
         """Stop its clock: connections stay open, nothing answers. It stands when this returns."""
         self._signal(signal.SIGSTOP)

@@ -92,7 +92,14 @@ class OutboxRig:
 class PublishRig:
     """A publisher between a store and a sink."""
 
-    def __init__(self, rig: OutboxRig, sink: Sink, *, app_ack: bool = False) -> None:
+    def __init__(
+        self,
+        rig: OutboxRig,
+        sink: Sink,
+        *,
+        app_ack: bool = False,
+        is_clock_synced: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.health = BrokerHealth()
         self.inbox = Inbox()
         self.publisher = Publisher(
@@ -105,7 +112,7 @@ class PublishRig:
                 frozenset(),
                 rig.store.confirm if app_ack else None,
             ),
-            Sealer(BOOT, lambda: True),
+            Sealer(BOOT, is_clock_synced),
             station=lambda: STATION,
             health=self.health,
             app_ack=app_ack,
