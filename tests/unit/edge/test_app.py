@@ -23,6 +23,7 @@ from edge.errors import (
     ModelError,
     UnsupportedSource,
 )
+from edge.outbox import Outbox
 from edge.pipeline import Pipeline
 from edge.tasks import SegmentationTask
 from tests.fakes import FakeSink, FakeTask
@@ -238,3 +239,30 @@ def test_a_steel_station_alerts_for_each_region(tmp_path: Path) -> None:
         {"name": "length", "value": 7.0, "unit": "px"},
         {"name": "width", "value": 6.0, "unit": "px"},
     ]
+
+
+@pytest.mark.parametrize(("ack", "left"), [("app", 4), ("broker", 0)])
+def test_who_confirms_is_what_the_file_says(tmp_path: Path, ack: str, left: int) -> None:
+    """With ``ack = "app"`` the broker's word leaves the rows on the disk."""
+    sink = FakeSink()
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    spots = (("red", slice(2, 8), slice(2, 9)), ("blue", slice(9, 15), slice(20, 30)))
+    for name, image in (("a.png", paint((16, 32), *spots)), ("b.png", paint((16, 32)))):
+        assert cv2.imwrite(str(folder / name), image)
+    of = colour_manifest()
+    state = tmp_path / "state"
+    config = build_config(
+        {
+            "station": {"node": "n1", "task": "steel_defect", "state_dir": str(state)},
+            "camera": [{"id": "line", "source": str(folder)}],
+            "mqtt": {"ack": ack},
+        },
+        origin="test",
+    )
+    task = SegmentationTask(of, ColourEngine(of))
+    app.build(config, sink=sink, tasks=[task]).run(lambda seconds: False)
+    assert len(sink.rows()) == 4
+    outbox = Outbox.open(state / "outbox.db", boot_id="b")
+    assert len(outbox.peek(10)) == left
+    outbox.close()
