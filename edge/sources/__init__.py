@@ -8,6 +8,7 @@ URI                            reads                                            
 ``file:clips/door.gif?…``      the same, relative to the working directory        ``file``
 ``v4l2:///dev/video0?…``       a USB camera or capture card                       ``v4l2``
 ``0``                          the same as ``v4l2:///dev/video0``                 ``v4l2``
+``http://host/path``           an MJPEG camera in the network, ``https`` too           ``http``
 ``synthetic://blobs?…``        pictures computed from their number                ``synthetic``
 =============================  =================================================  ==============
 
@@ -35,8 +36,8 @@ os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "2")
 os.environ.setdefault("OPENCV_LOG_LEVEL", "FATAL")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
-_READS = ("file", "v4l2", "synthetic")
-_LATER = ("rtsp", "rtsps", "http", "https", "csi", "gstreamer")
+_READS = ("file", "v4l2", "http", "https", "synthetic")
+_LATER = ("rtsp", "rtsps", "csi", "gstreamer")
 
 
 def open_source(
@@ -69,9 +70,13 @@ def open_source(
     scheme = scheme_of(uri, camera)
     if scheme not in _READS:
         raise _refusal(scheme, camera)
-    parsed = parse_uri(uri, camera)
     try:
         # Here and not at the top: each scheme loads its own driver and no other.
+        if scheme in ("http", "https"):
+            from edge.sources.http import HttpSource
+
+            return HttpSource(uri, camera=camera, width=width, height=height, fps=fps)
+        parsed = parse_uri(uri, camera)
         if scheme == "v4l2":
             from edge.sources.v4l2 import V4l2Source
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,10 +21,13 @@ from edge.demo.line_camera import StripSource
 from edge.demo.motion import Motion
 from edge.errors import SourceUnavailable
 from edge.protocols import Source
+from edge.records import EncodedFrame
 from edge.sources import open_source
+from edge.sources.http import HttpSource
 from edge.sources.uri import parse_uri
 from edge.sources.v4l2 import V4l2Source
 from tests.fakes_v4l2 import NODE, FakeDriver
+from tests.helpers.http_camera import HEAD, HttpCamera, jpeg, part
 from tests.helpers.media import (
     frames_of,
     numbered_image,
@@ -73,6 +79,43 @@ def _v4l2_compressed(_: Path) -> Source:
     return V4l2Source(parse_uri(f"v4l2://{NODE}", "door"), camera="door", capture=driver)
 
 
+class SteppedHttp:
+    """An ``HttpSource`` whose camera sends one picture for each read, so that none is left out."""
+
+    live = HttpSource.live
+    due_ns = 0
+
+    def __init__(self) -> None:
+        self._source = HttpSource("http://127.0.0.1/", camera="door")
+        self._server: HttpCamera | None = None
+        self._gate = threading.Semaphore(0)
+
+    def open(self) -> None:
+        self.close()
+        self._gate = threading.Semaphore(0)
+        self._server = HttpCamera(partial(self._serve, self._gate))
+        self._source = HttpSource(self._server.uri(), camera="door")
+        self._source.open()
+
+    def read(self) -> EncodedFrame:
+        self._gate.release()
+        return self._source.read()
+
+    def close(self) -> None:
+        self._source.close()
+        self._gate.release(4)
+        if self._server is not None:
+            self._server.__exit__()
+            self._server = None
+
+    @staticmethod
+    def _serve(gate: threading.Semaphore, connection: socket.socket, _: int) -> None:
+        connection.sendall(HEAD)
+        for number in range(4):
+            gate.acquire(timeout=30)
+            connection.sendall(part(jpeg(number)))
+
+
 def _synthetic(uri: str) -> Callable[[Path], Source]:
     return lambda _: open_source(f"synthetic://{uri}", camera="door")
 
@@ -93,6 +136,7 @@ CASES = [
     Case("folder", _folder, 3, 0.05),
     Case("v4l2", _v4l2, 4, endless=True),
     Case("v4l2, compressed", _v4l2_compressed, 4, endless=True),
+    Case("http", lambda _: SteppedHttp(), 4, endless=True),
     Case("blobs", _synthetic("blobs?width=64&height=48&frames=6&fps=40"), 6, 0.025),
     Case("noise, fast", _synthetic("noise?width=64&height=48&frames=6&pace=fast"), 6),
     Case("gradient", _synthetic("gradient?width=64&height=48&frames=6&fps=40"), 6, 0.025),
