@@ -77,7 +77,7 @@ class HttpSource:
         self._lost = ""
         self._chunked: Chunked | None = None
         self._parts = Multipart("-")
-        self._pending: deque[tuple[EncodedFrame | FrameCorrupt, bool]] = deque()
+        self._pending: deque[EncodedFrame | FrameCorrupt] = deque()
         self._sequence = 0
 
     @property
@@ -136,7 +136,7 @@ class HttpSource:
             self._collect(self._socket, time.monotonic() + READ_S - _MARGIN_S)
         if not self._pending:
             raise SourceUnavailable(f"{self._what}: {self._lost}")
-        item, _ = self._pending.popleft()
+        item = self._pending.popleft()
         if isinstance(item, FrameCorrupt):
             raise item
         return item
@@ -202,10 +202,10 @@ class HttpSource:
                 raise FrameCorrupt(f"{what}: is no JPEG")
             check_picture(body, what)
         except FrameCorrupt as error:
-            self._pending.append((error, False))
+            self._pending.append(error)
             return
         # The newest wins; a damaged one stays, for each is counted.
-        self._pending = deque(entry for entry in self._pending if not entry[1])
+        self._pending = deque(item for item in self._pending if isinstance(item, FrameCorrupt))
         frame = EncodedFrame(
             partial(decode_picture, body, what),
             self._camera,
@@ -214,7 +214,7 @@ class HttpSource:
             time.monotonic_ns(),
             moment.utc,
         )
-        self._pending.append((frame, True))
+        self._pending.append(frame)
 
 
 def _reason(error: Exception) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 HEADER_LIMIT = 64 << 10
 """Bytes of one header, or between two parts; more end the connection."""
 PART_LIMIT = 16 << 20
 """Bytes of one picture; more end the connection."""
+
+_Step = Callable[[list[bytes]], bool]
+"""Goes on in the buffer; False when it needs more bytes."""
 
 _BLANK = re.compile(rb"\r?\n\r?\n")
 _LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*([0-9]{1,18})[ \t]*\r?$", re.I | re.M)
@@ -45,7 +49,7 @@ class Multipart:
         self._keep = len(boundary) + 9
         self._buffer = bytearray()
         self._scanned = 0
-        self._step = self._seek
+        self._step: _Step = self._seek
         self._length = 0
         self._end = JpegEnd()
         self.ended = False
@@ -121,10 +125,10 @@ class Multipart:
         bodies.append(bytes(memoryview(self._buffer)[:end]))
         self._go(end, self._seek)
 
-    def _go(self, end: int, step: object) -> None:
+    def _go(self, end: int, step: _Step) -> None:
         del self._buffer[:end]
         self._scanned = 0
-        self._step = step  # type: ignore[assignment]
+        self._step = step
 
 
 class JpegEnd:
