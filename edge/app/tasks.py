@@ -10,6 +10,7 @@ from edge.contract.bundle import Bundle, choose_variant, find_bundle, search_pat
 from edge.contract.choice import read_choice
 from edge.contract.golden import check_golden
 from edge.engines import open_engine
+from edge.modelcheck import check_bundle
 from edge.protocols import Engine, Task
 from edge.tasks.classification import ClassificationTask
 from edge.tasks.detection import DetectionTask
@@ -42,7 +43,7 @@ def open_task(
     models, models_dir
         Searched for bundles before the installed ones.
     state_dir
-        Where a measured choice of variants is kept.
+        Where a measured choice of variants is kept, and which models have passed their check.
     golden
         Whether to try the golden vectors first: wrong numbers look like wrong faces later.
 
@@ -60,7 +61,9 @@ def open_task(
     try:
         for bundle in bundles:
             chosen = choose_variant(bundle.manifest, variant, choice)
-            engines.append(open_checked(bundle, chosen, threads=threads, golden=golden))
+            engines.append(
+                open_checked(bundle, chosen, threads=threads, golden=golden, cache_dir=state_dir)
+            )
         if task == "steel_defect":
             return SegmentationTask(bundles[0].manifest, engines[0])
         return FaceMaskTask(
@@ -73,8 +76,18 @@ def open_task(
         raise
 
 
-def open_checked(bundle: Bundle, variant: str, *, threads: int, golden: bool = True) -> Engine:
+def open_checked(
+    bundle: Bundle,
+    variant: str,
+    *,
+    threads: int,
+    golden: bool = True,
+    cache_dir: Path | None = None,
+) -> Engine:
     """An engine for one variant of a bundle, after its hash and its golden vectors were checked.
+
+    With ``cache_dir``, as for a station, the golden vectors are tried in a process that may die,
+    and what has passed is kept there; without, they are tried here.
 
     Raises
     ------
@@ -83,8 +96,10 @@ def open_checked(bundle: Bundle, variant: str, *, threads: int, golden: bool = T
     EngineError
         The runtime is absent or cannot load the model.
     """
+    if golden and cache_dir is not None:
+        check_bundle(bundle, variant, threads=threads, cache_dir=cache_dir)
     engine = open_engine(bundle, variant, threads=threads)
-    if golden:
+    if golden and cache_dir is None:
         try:
             check_golden(bundle, variant, engine.infer)
         except BaseException:

@@ -29,6 +29,7 @@ from edge.engines import open_engine, runtime_name
 from edge.errors import ConfigError, LineSightError
 from edge.line.encoders import LocalEncoder
 from edge.line.uri import open_encoder, open_input, open_output, parse_line_uri
+from edge.modelcheck import check_bundle
 from edge.records import EncodedFrame
 from edge.sinks.probe import probe
 from edge.sources import open_source
@@ -121,17 +122,21 @@ def _models(
     fine = True
     task = "face_mask" if station is None else station.task
     for name in config.bundles_of(task, models):
-        finding = _tried(f"model {name}", partial(_model, name, search, models.variant, choice))
+        look = partial(_model, name, search, models.variant, choice, state_dir)
+        finding = _tried(f"model {name}", look)
         fine = fine and finding.error is None
         yield finding
     if fine:
-        look = partial(_task, task, models, option, models_dir, state_dir)
-        yield _tried(f"task {task}", look)
+        open_all = partial(_task, task, models, option, models_dir, state_dir)
+        yield _tried(f"task {task}", open_all)
 
 
-def _model(name: str, search: list[Path], wanted: str, choice: dict[str, str]) -> str:
+def _model(
+    name: str, search: list[Path], wanted: str, choice: dict[str, str], state_dir: Path | None
+) -> str:
     bundle = find_bundle(name, search)
     variant = choose_variant(bundle.manifest, wanted, choice)
+    check_bundle(bundle, variant, threads=2, cache_dir=state_dir)
     with closing(open_engine(bundle, variant)) as engine:  # opening verifies hash and tensors
         report = check_golden(bundle, variant, engine.infer)
     return (

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from edge.commands.variants import choose, glance
 from edge.config import Config
 from edge.contract.bundle import Bundle, find_bundle, search_path
 from edge.contract.choice import check_choice, read_choice, write_choice
-from edge.errors import ModelError
+from edge.errors import GoldenMismatch, ModelError
+from edge.modelcheck import check_bundle
 
 LIMIT_S = 0.75
 """For each bundle, since a start must stay quick: what takes longer stays undecided, the default
@@ -53,11 +55,20 @@ def settle(config: Config, models: Path | None) -> None:
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_choice(state_dir)
+        _tried(open_ones, config.inference.threads, state_dir)
         found = _measured(open_ones, config.inference.threads)
         if found:
             write_choice(state_dir, found)
     except (OSError, ModelError) as error:  # only a preference: the default runs as well
         _log.warning("no variant was chosen by measuring: %s", error)
+
+
+def _tried(bundles: list[Bundle], threads: int, state_dir: Path) -> None:
+    """A file that would end this process is met in another one; the glance leaves out the rest."""
+    for bundle in bundles:
+        for variant in bundle.manifest.variants:
+            with suppress(GoldenMismatch):
+                check_bundle(bundle, variant, threads=threads, cache_dir=state_dir)
 
 
 def _measured(bundles: list[Bundle], threads: int) -> dict[str, str]:

@@ -183,7 +183,7 @@ def test_only_the_first_worker_pays_for_the_golden_check(
 ) -> None:
     """For three workers each of the two bundles is checked once: it is the same file."""
     calls: list[object] = []
-    monkeypatch.setattr("edge.app.tasks.check_golden", lambda *args: calls.append(args))
+    monkeypatch.setattr("edge.app.tasks.check_bundle", lambda *args, **_: calls.append(args))
     config = config_of(tmp_path, inference={"workers": 3, "threads": 1})
     close(app.build(config, sink=FakeSink()))
     assert len(calls) == 2
