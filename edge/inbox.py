@@ -24,6 +24,7 @@ MAX_BYTES = 64 << 10
 _MAX_DEPTH = 32
 _MAX_TXN = 128
 _TXNS_KEPT = 1024
+_MOST_SEQ = (1 << 63) - 1
 SAMPLES = 1024
 """Samples of a line's movement that wait; then the oldest gives way: what matters is the newest."""
 
@@ -100,8 +101,9 @@ def parse_command(
     return command
 
 
-def parse_ack(payload: bytes) -> Confirmation:
-    """A message of the topic ``cmd/ack`` as a confirmation: ``{epoch, topic, seq}``.
+def parse_ack(payload: bytes, topics: Topics) -> Confirmation:
+    """A message of the topic ``cmd/ack`` as a confirmation: ``{epoch, topic, seq}``, of a topic of
+    this station.
 
     Raises
     ------
@@ -112,9 +114,17 @@ def parse_ack(payload: bytes) -> Confirmation:
         raise CommandRefused("too_large", f"ack: {len(payload)} bytes, at most {MAX_BYTES}")
     body = _json_object(payload, "ack")
     match body:
-        case {"epoch": str(epoch), "topic": str(topic), "seq": int(seq)} if seq is not True:
+        case {"epoch": str(epoch), "topic": str(topic), "seq": int(seq)} if (
+            not isinstance(seq, bool)
+            and 0 < seq <= _MOST_SEQ
+            and topic.startswith(f"{topics.station}/")
+            and epoch.isascii()
+            and topic.isascii()  # ids are, and a lone surrogate is no text for the database
+        ):
             return Confirmation(epoch, topic, seq)
-    raise CommandRefused("bad_argument", "ack: needs epoch, topic and seq, a whole number")
+    raise CommandRefused(
+        "bad_argument", "ack: needs epoch, topic of this station, and seq, a number from 1"
+    )
 
 
 def _json_object(payload: bytes, shown: str) -> dict[str, Any]:

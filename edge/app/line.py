@@ -64,7 +64,9 @@ def open_line(config: Config, boot: str, encoder: Encoder | None = None) -> Open
     table = config.line
     assert table is not None
     settings = line_settings(config, table)
-    positioner = _positioner(table)
+    # More than a picture and a gap, so that nothing is joined across it.
+    leap_mm = settings.frame_mm + settings.gap_mm + 1.0
+    positioner = _positioner(table, leap_mm)
     locator = Locator(settings, positioner)
     tracker = StripTracker(settings, locator)
     uri = None if table.encoder is None else parse_line_uri(table.encoder.source)
@@ -131,13 +133,14 @@ def check_labels(table: LineTable, labels: Sequence[str], model: str) -> None:
             )
 
 
-def _positioner(table: LineTable) -> Positioner:
+def _positioner(table: LineTable, leap_mm: float) -> Positioner:
     if table.encoder is not None:
         return EncoderPositioner(
             table.encoder.mm_per_count,
             bits=table.encoder.bits or _bits(parse_line_uri(table.encoder.source)),
             max_gap_ns=table.encoder.max_gap_ms * 1_000_000,
             max_mm_per_s=table.encoder.max_mm_per_s,
+            leap_mm=leap_mm,
         )
     speed = table.speed
     assert speed is not None
@@ -145,6 +148,7 @@ def _positioner(table: LineTable) -> Positioner:
         speed.mm_per_s,
         relative_error=speed.relative_error,
         max_gap_ns=speed.max_gap_ms * 1_000_000 if speed.published else None,
+        leap_mm=leap_mm,
     )
 
 

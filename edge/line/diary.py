@@ -39,6 +39,13 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """The place on the strip was lost; ``number`` counts from the start of the service."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Resumed:
     """The service was started anew while the lot ran; ``counted``: its encoder counted on."""
 
@@ -63,7 +70,7 @@ class Ended:
     length_mm: float
 
 
-Note = Started | Seen | Resumed | Settled | Ended
+Note = Started | Seen | Lost | Resumed | Settled | Ended
 
 
 def write(note: Note) -> str:
@@ -77,6 +84,8 @@ def write(note: Note) -> str:
                 body["defects"] = [_row(defect) for defect in note.defects]
             body["error"] = round(note.error_mm, 3)
             body |= _anchored(note.anchor)
+        case Lost(number):
+            body = {"lost": number}
         case Resumed(at, counted):
             body = {"resumed": at.isoformat(), "counted": counted}
         case Settled(index, verdict, late):
@@ -112,6 +121,8 @@ def _note(body: dict[str, Any]) -> Note:
             float(body["error"]),
             _anchor(body),
         )
+    if "lost" in body:
+        return Lost(int(body["lost"]))
     if "resumed" in body:
         return Resumed(datetime.fromisoformat(body["resumed"]), bool(body["counted"]))
     if "settled" in body:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from edge.errors import LotAbsent
-from edge.line.diary import Anchor, Ended, Resumed, Settled, Started
+from edge.line.diary import Anchor, Ended, Lost, Resumed, Settled, Started
 from edge.line.geometry import Defect
 from edge.line.locator import Locator
 from edge.line.position import EncoderPositioner, Position, Positioner
@@ -132,8 +132,7 @@ class StripLine:
     ) -> tuple[tuple[Alert, ...], tuple[LineEvent, ...]]:
         """See :class:`edge.protocols.Line`."""
         header, result = observation.header, observation.result
-        events: list[LineEvent] = []
-        self._note_losses()
+        events: list[LineEvent] = self._note_losses()
         position = self._locator.at(header)
         if position is not None and isinstance(result, Segmentation):
             geometry = self._settings.geometry
@@ -159,8 +158,7 @@ class StripLine:
 
     def pass_time(self, now_ns: int) -> tuple[LineEvent, ...]:
         """See :class:`edge.protocols.Line`."""
-        events: list[LineEvent] = []
-        self._note_losses()
+        events: list[LineEvent] = self._note_losses()
         position = self._positioner.at(now_ns)
         if position is not None:
             for run in (*self._ending, self._run):
@@ -259,16 +257,19 @@ class StripLine:
             return []
         return run.notebook.see(replace(seen, anchor=self._anchor(run)), frame.captured_ns)
 
-    def _note_losses(self) -> None:
-        """When the place on the strip was lost: what is between picture and gate may be any strip,
-        and places go on behind a gap.
+    def _note_losses(self) -> list[LineEvent]:
+        """When the place on the strip was lost, what is between picture and gate may be any strip.
+        The positions that follow lie behind a gap.
         """
-        if self._positioner.losses == self._losses:
-            return
-        self._losses = self._positioner.losses
-        self._judged.clear()
-        self._recent.clear()
-        self._run.lose()
+        events: list[LineEvent] = []
+        while self._losses < self._positioner.losses:
+            self._losses += 1
+            self._judged.clear()
+            self._recent.clear()
+            self._run.losses += 1
+            if self._run.notebook is not None:
+                events.append(self._run.notebook.write(Lost(self._losses)))
+        return events
 
     def _end(self, at: datetime, at_ns: int) -> tuple[LineEvent, ...]:
         """The run that is open ends; what follows belongs to no lot."""

@@ -71,12 +71,13 @@ class Positioner(Protocol):
 class EncoderPositioner:
     """Position from the counts of an encoder: interpolated between the samples around a moment.
 
-    A counter of ``bits`` bits wraps, and goes on. A count that swings back a little, as that of a
-    strip that stands and trembles does, adds nothing until it has passed its highest value. What no
-    strip does is counted by kind in ``faults`` and costs as little as it can: a count that leaps by
-    more than a strip can run (the counter was reset, or misread) begins anew from the position
-    reached, which is a loss; a sample older than the last one is left out. Moments more than
-    ``max_gap_ns`` from any sample have no position.
+    A counter of ``bits`` bits wraps, and goes on. A count that swings back by up to ``back_mm``, as
+    that of a strip that stands and trembles does, adds nothing until it has passed its highest
+    value. While a strip is pulled back further there is no position; that is a loss. So is a count
+    that leaps by more than a strip can run, or that fell while no sample came: the counter was
+    reset, or misread. Then positions go on ``leap_mm`` behind the one that was reached. What no
+    strip does is counted by kind in ``faults``; a sample older than the last one is left out.
+    Moments more than ``max_gap_ns`` from any sample have no position.
 
     Parameters
     ----------
@@ -88,6 +89,10 @@ class EncoderPositioner:
         Longest time without a sample over which the position is still told.
     max_mm_per_s
         The fastest that the strip can run, above 0.
+    back_mm
+        By how much a count may fall and mean nothing, 0 or more.
+    leap_mm
+        Strip that stands for what ran by, nobody knows how much, 0 or more.
 
     Raises
     ------
@@ -102,6 +107,8 @@ class EncoderPositioner:
         bits: int | None = None,
         max_gap_ns: int = 500_000_000,
         max_mm_per_s: float = 50_000.0,
+        back_mm: float = 5.0,
+        leap_mm: float = 0.0,
     ) -> None:
         if not 0 < mm_per_count < 1e6:
             raise ValueError(f"mm_per_count: {mm_per_count} must be above 0")
@@ -114,10 +121,15 @@ class EncoderPositioner:
         self._mm_per_count = mm_per_count
         self._range = None if bits is None else 1 << bits
         self._max_gap_ns = max_gap_ns
+        if not (0 <= back_mm < 1e6 and 0 <= leap_mm < 1e9):
+            raise ValueError(f"back_mm, leap_mm: {back_mm}, {leap_mm} must be 0 or more")
         self._fastest = max_mm_per_s / mm_per_count / 1e9  # counts a nanosecond
+        self._back = max(back_mm / mm_per_count, 1.0)
+        self._leap = round(leap_mm / mm_per_count)
         self._lock = threading.Lock()
         self._times: deque[int] = deque(maxlen=KEPT)
         self._counts: deque[int] = deque(maxlen=KEPT)  # since the first sample, without wraps
+        self._anew: deque[bool] = deque(maxlen=KEPT)  # nobody knows how it came to be there
         self._raw = 0
         self._debt = 0  # counts that the strip is behind the farthest it has run
         self._resumed: tuple[int, float] | None = None
@@ -167,26 +179,35 @@ class EncoderPositioner:
             self._faults["out_of_order"] += 1
             return
         step = self._step(count)
-        most = self._fastest * max(mono_ns - self._times[-1], RATE_NS) + 1.0
-        if abs(step) > most:
-            self._faults["jumped_back" if step < 0 else "jumped_forward"] += 1
-            self._losses += 1
-            self._debt, step = 0, 0
+        passed_ns = mono_ns - self._times[-1]
+        is_leap = abs(step) > self._fastest * max(passed_ns, RATE_NS) + 1.0
+        if is_leap or (step < -self._back and passed_ns > self._max_gap_ns):
+            self._lose("jumped_back" if step < 0 else "jumped_forward")
+            self._debt = 0
+            self._keep(self._counts[-1] + self._leap, count, mono_ns, anew=True)
+            return
         ahead = step - self._debt
-        self._debt = max(-ahead, 0)
-        self._keep(self._counts[-1] + max(ahead, 0), count, mono_ns)
+        was_back, self._debt = self._debt > self._back, max(-ahead, 0)
+        is_back = self._debt > self._back
+        if is_back and not was_back:
+            self._lose("jumped_back")
+        self._keep(self._counts[-1] + max(ahead, 0), count, mono_ns, anew=is_back or was_back)
+
+    def _lose(self, fault: str) -> None:
+        self._faults[fault] += 1
+        self._losses += 1
 
     def _begin(self, count: int) -> int:
         """Counts that have passed at the first sample: what ran since the resumption, if any."""
         if self._resumed is None:
             return 0
         self._raw, mm = self._resumed
-        step = self._step(count)
-        if step < 0:
-            self._faults["jumped_back"] += 1
-            self._losses += 1
-            step = 0
-        return round(mm / self._mm_per_count) + step
+        reached, step = round(mm / self._mm_per_count), self._step(count)
+        if step < -self._back:
+            self._lose("jumped_back")
+            return reached + self._leap
+        self._debt = max(-step, 0)
+        return reached + max(step, 0)
 
     def _step(self, count: int) -> int:
         step = count - self._raw
@@ -219,7 +240,7 @@ class EncoderPositioner:
             return self._position(float(self._counts[after]), 0.0)
         before = after - 1
         gap_ns = times[after] - times[before]
-        if gap_ns > self._max_gap_ns:
+        if gap_ns > self._max_gap_ns or self._anew[after]:
             return None
         step = self._counts[after] - self._counts[before]
         part = step * (captured_ns - times[before]) / gap_ns
@@ -228,10 +249,10 @@ class EncoderPositioner:
     def _beyond(self, captured_ns: int) -> Position | None:
         times = self._times
         late_ns = captured_ns - times[-1]
-        if late_ns > self._max_gap_ns:
+        if late_ns > self._max_gap_ns or self._debt > self._back:
             return None
         first = bisect.bisect_right(times, times[-1] - RATE_NS) - 1
-        if first < 0:
+        if first < 0 or any(self._anew[k] for k in range(first + 1, len(times))):
             return None  # the speed is not known yet
         rate = (self._counts[-1] - self._counts[first]) / (times[-1] - times[first])
         # It may have stopped at once, or run twice as fast: nobody has said yet.
@@ -240,7 +261,8 @@ class EncoderPositioner:
     def _position(self, counts: float, error_counts: float) -> Position:
         return Position(counts * self._mm_per_count, (error_counts + 1.0) * self._mm_per_count)
 
-    def _keep(self, total: int, raw: int, mono_ns: int) -> None:
+    def _keep(self, total: int, raw: int, mono_ns: int, *, anew: bool = False) -> None:
         self._times.append(mono_ns)
+        self._anew.append(anew)
         self._counts.append(total)
         self._raw = raw

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from edge.line.diary import Anchor, Ended, Resumed, Seen, Settled, Started, read
+from edge.line.diary import Anchor, Ended, Lost, Resumed, Seen, Settled, Started, read
 from edge.line.notebook import Notebook
 from edge.line.run import Run
 from edge.line.settings import LineSettings
@@ -34,6 +34,8 @@ def told_again(
             case Seen():
                 run.take(note)
                 anchor = note.anchor or anchor
+            case Lost():
+                run.losses += 1
             case Resumed():
                 run.restarts += 1
                 run.losses += not note.counted

@@ -32,9 +32,6 @@ class Section:
 MOST_OVERDUE = 100
 """Sections that are rejected as overdue at one look; the others follow at the next."""
 
-LOST_MM = 1.0
-"""Strip that is taken to have run, beside a picture's length, when nobody knows how much did."""
-
 
 class Run:
     """What is known of a stretch of strip from its start on.
@@ -121,13 +118,6 @@ class Run:
         self._merger.clip(length_mm)
         return length_mm
 
-    def lose(self) -> None:
-        """Nobody knows how much strip ran by: places go on behind a gap of a picture's length."""
-        self.losses += 1
-        if self.origin is not None:
-            shift = self._settings.frame_mm + LOST_MM
-            self.origin = replace(self.origin, mm=self.origin.mm - shift)
-
     def see(
         self, start_mm: float, end_mm: float, defects: Iterable[Defect], position: Position
     ) -> Seen | None:
@@ -138,7 +128,8 @@ class Run:
         if self.origin is None:
             # A lot begins at the edge where the strip enters; one that was interrupted goes on
             # behind a gap of all that the frame shows.
-            head_mm = start_mm - self.reached_mm - LOST_MM if self.reached_mm else end_mm
+            gap_mm = self._settings.gap_mm + 1.0  # so that nothing is joined across it
+            head_mm = start_mm - self.reached_mm - gap_mm if self.reached_mm else end_mm
             self.origin = replace(position, mm=head_mm)
         origin_mm = self.origin.mm
         limit = float("inf") if self.length_mm is None else self.length_mm

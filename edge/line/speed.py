@@ -22,6 +22,8 @@ class SpeedPositioner:
         By which share the speed may be wrong; the bound grows with the strip.
     max_gap_ns
         How long a speed that was told holds; None: until the next one.
+    leap_mm
+        Strip that stands for what ran during a longer silence, nobody knows how much.
 
     Raises
     ------
@@ -29,11 +31,13 @@ class SpeedPositioner:
         A parameter is negative or not finite.
     """
 
-    losses = 0
-    """A speed loses no count."""
-
     def __init__(
-        self, mm_per_s: float, *, relative_error: float = 0.01, max_gap_ns: int | None = None
+        self,
+        mm_per_s: float,
+        *,
+        relative_error: float = 0.01,
+        max_gap_ns: int | None = None,
+        leap_mm: float = 0.0,
     ) -> None:
         _check_speed(mm_per_s)
         if not 0 <= relative_error < 1:
@@ -41,6 +45,9 @@ class SpeedPositioner:
         self._relative_error = relative_error
         self._first_speed = mm_per_s
         self._max_gap_ns = max_gap_ns
+        self._leap_mm = leap_mm
+        self.losses = 0
+        """See :class:`edge.line.position.Positioner`."""
         self._lock = threading.Lock()
         self._faults = {"out_of_order": 0, "speed_zero": 0}
         self._told = False
@@ -67,6 +74,10 @@ class SpeedPositioner:
                 return
             self._faults["speed_zero"] += sample.mm_per_s == 0
             reached = self._passed(sample.mono_ns)
+            if self._is_stale(sample.mono_ns) and self._max_gap_ns is not None:
+                self.losses += 1
+                last = self._passed(self._times[-1] + self._max_gap_ns)
+                reached = (last or 0.0) + self._leap_mm
             self._told = True
             self._times.append(sample.mono_ns)
             self._speeds.append(sample.mm_per_s)

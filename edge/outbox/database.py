@@ -73,6 +73,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 """
 
 _LOTS = """
+CREATE INDEX outbox_seq ON outbox (topic, seq);
 CREATE TABLE lot (
     lot TEXT NOT NULL,
     number INTEGER NOT NULL,
@@ -80,7 +81,7 @@ CREATE TABLE lot (
     PRIMARY KEY (lot, number)
 ) WITHOUT ROWID;
 """
-"""What version 2 added: the diaries of lots that are not reported yet."""
+"""What version 2 added: diaries of lots without a report yet, and a way to what is confirmed."""
 
 
 class Damaged(Exception):
@@ -217,7 +218,9 @@ def _prepare(connection: sqlite3.Connection, path: Path, damaged: Path | None) -
         _sync_directory(path.parent)
         return
     if path.stat().st_size <= _QUICK_CHECK_BYTES or _suspected(path).exists():
-        [verdict] = execute("PRAGMA quick_check(1)").fetchone()
+        # The quick one does not hold indices against their table.
+        check = "integrity_check" if _suspected(path).exists() else "quick_check"
+        [verdict] = execute(f"PRAGMA {check}(1)").fetchone()
         if verdict != "ok":
             raise Damaged(str(verdict))
         _suspected(path).unlink(missing_ok=True)

@@ -275,6 +275,7 @@ class Outbox:
         self._lock.release()
 
     def _load(self) -> None:
+        self._meta.clear()
         with self._errors():
             for key, value in self._connection.execute("SELECT key, value FROM meta"):
                 if key == "epoch":

@@ -50,6 +50,15 @@ def salvage(
     reader = _Reader(aside, time.monotonic() + budget_s)
     saved = 0
     with reader:
+        for number, *words in reader.diaries():
+            diary = _texts(words)
+            if diary is not None and _is_json(diary[1]) and saved < max_rows:
+                saved += _count(
+                    fresh.execute(
+                        "INSERT OR IGNORE INTO lot VALUES (?, ?, ?) RETURNING 1",
+                        (diary[0], number, diary[1]),
+                    )
+                )
         for number, *words, rev, payload, mono, wall, boot in reader.messages():
             message = _message(number, words, rev, payload, mono, wall, boot)
             if message is not None:
@@ -60,17 +69,8 @@ def salvage(
                         message,
                     )
                 )
-            if saved >= max_rows:
+            if saved >= 2 * max_rows:
                 break
-        for number, *words in reader.diaries():
-            diary = _texts(words)
-            if diary is not None and _is_json(diary[1]) and saved < 2 * max_rows:
-                saved += _count(
-                    fresh.execute(
-                        "INSERT OR IGNORE INTO lot VALUES (?, ?, ?) RETURNING 1",
-                        (diary[0], number, diary[1]),
-                    )
-                )
     fresh.execute(
         "UPDATE outbox SET seq = counted.seq FROM (SELECT row AS number, row_number() OVER"
         " (PARTITION BY topic ORDER BY row) AS seq FROM outbox) AS counted WHERE row = number"

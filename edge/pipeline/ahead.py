@@ -36,21 +36,21 @@ class ReadAhead:
         self._out: dict[int, Row] = {}
         self._parked: frozenset[str] = frozenset()
         self._resting: dict[int, float] = {}  # row → monotonic time until which it is not offered
+        self._again: int | None = None  # a second cursor, over rows that have rested
 
     # The publish thread.
 
     def serve(self, *, parked: frozenset[str] = frozenset(), anew: bool = False) -> None:
-        """Offer every row again from the oldest, except those that are out, resting ones, and
+        """Offer every row again from the oldest, except those that are out, those that rest, and
         parked topics.
 
-        Called after each connect (``anew``: then nothing rests), when a topic is parked or no
-        longer is, and when rows have rested.
+        Called after each connect (``anew``: then nothing rests), and when a topic is parked or no
+        longer is.
         """
-        now = time.monotonic()
         with self._lock:
-            self._resting = {
-                key: until for key, until in self._resting.items() if until > now and not anew
-            }
+            if anew:
+                self._resting.clear()
+                self._again = None
             self._serving, self._more, self._cursor = True, True, 0
             self._parked = parked
             # What was read ahead is read again, so that the order within a topic holds.
@@ -93,11 +93,15 @@ class ReadAhead:
                 del self._out[row.row]
                 self._resting[row.row] = until
 
-    @property
-    def rests_until(self) -> float | None:
-        """When the first row has rested, in monotonic seconds; None when none rests."""
+    def offer_rested(self) -> None:
+        """Offer those again that have rested, once every row was offered that never was."""
+        now = time.monotonic()
         with self._lock:
-            return min(self._resting.values(), default=None)
+            left = {key: until for key, until in self._resting.items() if until > now}
+            if self._again is None and len(left) < len(self._resting):
+                self._again = 0
+            self._resting = left
+        self._wake()
 
     @property
     def drained(self) -> bool:
@@ -144,6 +148,7 @@ class ReadAhead:
                 self._out.clear()
                 self._rows.clear()
                 self._resting.clear()
+            self._again = None
             self._cursor, self._more = 0, True
 
     def fill(self, peek: Callable[[int, int], Sequence[Row]]) -> bool:
@@ -154,11 +159,13 @@ class ReadAhead:
         with self._lock:
             if not self._is_low():
                 return False
-            cursor = self._cursor
-        rows = peek(AHEAD, cursor)
+            cursor, again = self._cursor, None if self._more else self._again
+        rows = peek(AHEAD, cursor if again is None else again)
         with self._lock:
             if not self._serving or self._cursor != cursor:
                 return False  # the publish thread began anew meanwhile
+            if again is not None:
+                return self._fill_again(rows)
             self._more = len(rows) == AHEAD
             for row in rows:
                 self._cursor = row.row
@@ -169,8 +176,21 @@ class ReadAhead:
                     self._out[row.row] = row
             return bool(self._rows)
 
+    def _fill_again(self, rows: Sequence[Row]) -> bool:
+        """Of rows that were offered before, take those that have rested."""
+        ended = len(rows) < AHEAD or rows[-1].row >= self._cursor
+        self._again = None if ended else rows[-1].row
+        for row in rows:
+            if row.row > self._cursor or row.row in self._out or row.row in self._resting:
+                continue
+            if row.message.topic not in self._parked:
+                self._rows.append(row)
+                self._out[row.row] = row
+        return bool(self._rows)
+
     def _is_low(self) -> bool:
-        return self._serving and self._more and len(self._rows) <= AHEAD // 2
+        wanted = self._more or self._again is not None
+        return self._serving and wanted and len(self._rows) <= AHEAD // 2
 
     def _forget(self, rows: Iterable[Row]) -> None:
         for row in rows:

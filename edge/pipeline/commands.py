@@ -81,12 +81,11 @@ class CommandDesk:
             )
         return None
 
-    @staticmethod
-    def _take_ack(message: Received, confirm: Callable[[Confirmation], None]) -> None:
+    def _take_ack(self, message: Received, confirm: Callable[[Confirmation], None]) -> None:
         """It has no ``txn`` and gets no reply; a retained one would confirm what it never saw."""
         if message.retain:
             raise CommandRefused("retained", "ack: a retained confirmation")
-        confirm(parse_ack(message.payload))
+        confirm(parse_ack(message.payload, self._station().topics))
 
 
 def carry_out(

@@ -44,8 +44,10 @@ PARK_OTHER_S = 5.0
 waits as long."""
 CONFIRM_S = 60.0
 """Rows that no consumer has confirmed are sent again so long after their PUBACK."""
-LOOK_AGAIN_S = 1.0
+LOOK_AGAIN_S = 5.0
 """Between two looks for such rows."""
+NO_CONSUMER_S = 5.0
+"""How long a topic that nobody subscribes to is left alone, where consumers confirm."""
 POLL_S = 1.0
 CONNECT_EXCUSE_S = 120.0
 """A resolver may hang; the publish thread's heartbeat does not count for so long meanwhile."""
@@ -108,6 +110,7 @@ class Publisher:
         self._parked: dict[str, float] = {}
         self._again: dict[str, float] = {}  # when a refused slot is sent again, by topic
         self._look_again = 0.0  # when to see next whether rows have rested
+        self._heard: set[str] = set()  # topics whose consumer is there
         self._told = ""  # why there is no connection, as it was logged last
 
     # Any thread.
@@ -174,6 +177,9 @@ class Publisher:
             if row.message.topic in self._parked:
                 self._store.rows.release(row)
                 continue
+            if self._is_probing(row.message.topic):
+                self._store.rows.give_back(row)
+                break
             try:
                 dropped = self._store.dropped_total(row.message.topic)
                 payload = self._sealer.seal(replace(row, dropped_total=dropped))
@@ -222,6 +228,25 @@ class Publisher:
         self._inflight[token] = item
         return True
 
+    def _is_probing(self, topic: str) -> bool:
+        """Whether a row of the topic is on its way to learn if its consumer is there.
+
+        Until one has arrived the others wait: what overtakes a row that nobody took would be
+        confirmed, and the row with it.
+        """
+        if not self._app_ack or topic in self._heard:
+            return False
+        return any(row.message.topic == topic for row in self._rows_in_flight())
+
+    def _hold_back(self, row: Row) -> None:
+        """Nobody subscribes to the topic of a row that waits for its consumer."""
+        topic = row.message.topic
+        self._heard.discard(topic)
+        self._store.rows.release(row)
+        if topic not in self._parked:
+            self._parked[topic] = time.monotonic() + NO_CONSUMER_S
+            self._store.rows.serve(parked=frozenset(self._parked))
+
     def _handle(self, event: SinkEvent) -> None:
         match event:
             case Connected():
@@ -241,6 +266,7 @@ class Publisher:
         _log.info("broker: connected")
         self._inflight.clear()
         self._parked.clear()
+        self._heard.clear()
         self._again.clear()
         self._told = ""
         self._sealer.connected()
@@ -276,7 +302,10 @@ class Publisher:
             return
         if isinstance(item, Row):
             self._health.allowed(item.message.topic)
-            if self._app_ack:
+            if self._app_ack and reason == NO_SUBSCRIBER:
+                self._hold_back(item)
+            elif self._app_ack:
+                self._heard.add(item.message.topic)
                 self._store.rows.rest(item, time.monotonic() + CONFIRM_S)
             else:
                 self._store.ack(item, no_subscriber=reason == NO_SUBSCRIBER)
@@ -312,9 +341,7 @@ class Publisher:
         now = time.monotonic()
         if now >= self._look_again and self._app_ack and self._connected:
             self._look_again = now + LOOK_AGAIN_S
-            until = self._store.rows.rests_until
-            if until is not None and until <= now:
-                self._store.rows.serve(parked=frozenset(self._parked))
+            self._store.rows.offer_rested()
         due = [topic for topic, moment in self._parked.items() if moment <= now]
         for topic in due:
             del self._parked[topic]

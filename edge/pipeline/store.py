@@ -33,7 +33,7 @@ ACK_GROUP = 64
 ACK_DELAY_S = 1.0
 """Acknowledged rows are deleted in groups of so many, or after so long."""
 CONFIRMATIONS = 1000
-"""Confirmations that wait; a later one of a topic covers those that gave way."""
+"""Topics with a confirmation that waits."""
 RETRY_S = 1.0
 """Between two attempts to use a disk that fails."""
 COUNT_S = 1.0
@@ -81,7 +81,7 @@ class Store:
         self._acks: list[tuple[Row, bool]] = []
         self._acked_since = 0.0
         self._burials: list[tuple[Row, str]] = []
-        self._confirmations: deque[Confirmation] = deque(maxlen=CONFIRMATIONS)
+        self._confirmations: dict[tuple[str, str], int] = {}  # (epoch, topic) → seq
         self._dropped: dict[str, int] = {}  # by topic, committed
         # The outbox thread's own.
         self._counted = 0.0
@@ -119,8 +119,12 @@ class Store:
 
     def confirm(self, confirmation: Confirmation) -> None:
         """A consumer has these rows: delete them soon."""
+        key = (confirmation.epoch, confirmation.topic)
         with self._work:
-            self._confirmations.append(confirmation)
+            # Those of other epochs confirm nothing: a stranger's must not pile up.
+            if key in self._confirmations or len(self._confirmations) < CONFIRMATIONS:
+                before = self._confirmations.get(key, 0)
+                self._confirmations[key] = max(before, confirmation.seq)
             self._work.notify()
 
     def bury(self, row: Row, error: str) -> None:
@@ -249,11 +253,18 @@ class Store:
         self.rows.deleted(row for row, _ in acks)
 
     def _confirm(self, outbox: Outbox) -> None:
-        while self._confirmations:
-            # Once more after an error: deleting twice does no harm.
-            self.rows.confirmed(outbox.confirm(self._confirmations[0]))
-            with self._work:
-                self._confirmations.popleft()
+        """One at a time, so that alerts are stored in between."""
+        with self._work:
+            if not self._confirmations:
+                return
+            (epoch, topic), seq = next(iter(self._confirmations.items()))
+            del self._confirmations[epoch, topic]
+        confirmation = Confirmation(epoch, topic, seq)
+        try:
+            self.rows.confirmed(outbox.confirm(confirmation))
+        except OutboxError:
+            self.confirm(confirmation)  # deleting twice does no harm
+            raise
 
     def _note_drops(self, outbox: Outbox, *, buried: Row | None = None) -> None:
         """After a commit: what it lost, so that the next message that is sealed says so."""

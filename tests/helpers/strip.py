@@ -92,7 +92,7 @@ class Strip:
         diary: Sequence[LotEntry] = (),
     ) -> None:
         self.settings = settings or settings_of()
-        self.positioner = EncoderPositioner(0.5)
+        self.positioner = EncoderPositioner(0.5, leap_mm=self.settings.frame_mm + 3.0)
         self.locator = Locator(self.settings, self.positioner)
         self.tracker = StripTracker(self.settings, self.locator)
         self.line = StripLine(

@@ -269,8 +269,8 @@ def test_without_an_encoder_that_counts_on_the_place_is_lost() -> None:
     again.frame(240.0)
     data = report_of(again).data
     assert (data["restarts"], data["losses"]) == (1, 1)
-    assert [one["x_mm"] for one in data["defects"]] == [50.0, 331.0]
-    assert data["gaps_mm"] == [[200.0, 201.0]]
+    assert [one["x_mm"] for one in data["defects"]] == [50.0, 333.0]
+    assert data["gaps_mm"] == [[200.0, 203.0]]
     assert data["verdicts"]["reject"] >= 2
 
 
@@ -284,6 +284,33 @@ def test_a_lost_place_shuts_the_gate() -> None:
     strip.line.pass_time(10_510 * MS)
     assert not strip.line.may_pass(10_510 * MS)
     assert strip.line.counts["jumped_back"] == 1
+
+
+def test_a_loss_is_a_gap_at_its_place() -> None:
+    """Frames of before keep theirs, the section of the seam is rejected, a scratch behind it is
+    another one, and the report tells of the loss after a restart too.
+    """
+    strip = Strip(boot="")
+    start(strip, 0.0)
+    strip.run(40, 10_000, (9960.0, 9990.0))
+    strip.line.tell(EncoderSample(3, 10_100 * MS))
+    for number, count in enumerate((23, 103, 183, 263)):
+        strip.line.tell(EncoderSample(count, (10_110 + 40 * number) * MS))
+        observation = seen_at(0.0, 10_110 + 40 * number, 900 + number, region(20.0))
+        tracks = strip.tracker.update(observation)
+        strip.events += strip.line.observe(observation, ())[1]
+    assert tracks[0].id > 1
+    again = Strip(boot="", diary=strip.entries)
+    again.line.tell(EncoderSample(263, 500 * MS))
+    again.events += again.line.end_lot(AT, 500 * MS)
+    again.events += again.line.flush()
+    data = report_of(again).data
+    assert data["losses"] == 1
+    ((low, high),) = data["gaps_mm"]
+    assert low == 10_000.0
+    assert high - low > 2.0
+    assert len(data["defects"]) >= 2
+    assert data["verdicts"]["reject"] >= 2
 
 
 def test_a_strip_that_stands_writes_nothing() -> None:

@@ -93,12 +93,59 @@ def test_a_strip_that_trembles_stands() -> None:
     for number in range(1000):
         encoder.tell(EncoderSample(101 - number % 2, number * MS))
     assert _mm(encoder.at(999 * MS)) == 0.0
-    encoder.tell(EncoderSample(90, 1000 * MS))
+    encoder.tell(EncoderSample(92, 1000 * MS))
     encoder.tell(EncoderSample(101, 1001 * MS))
     assert _mm(encoder.at(1001 * MS)) == 0.0
     encoder.tell(EncoderSample(103, 1002 * MS))
     assert _mm(encoder.at(1002 * MS)) == 1.0
     assert encoder.faults == {"jumped_back": 0, "jumped_forward": 0, "out_of_order": 0}
+    assert encoder.losses == 0
+
+
+def test_a_strip_that_is_pulled_back_has_no_position() -> None:
+    """Until it has passed where it was: meanwhile the gate is shut, and it is counted once."""
+    encoder = EncoderPositioner(0.5)
+    for number, count in enumerate((0, 100, 200, 180, 150, 170, 200, 220, 240)):
+        encoder.tell(EncoderSample(count, number * 10 * MS))
+        if 3 <= number < 6:
+            assert encoder.at((number * 10 + 1) * MS) is None
+    assert _mm(encoder.at(80 * MS)) == 120.0
+    assert encoder.at(45 * MS) is None
+    assert (encoder.faults["jumped_back"], encoder.losses) == (1, 1)
+
+
+def test_a_count_that_fell_while_nobody_looked_began_anew() -> None:
+    """An encoder that was away for a second and is at 0 again: a loss, not a long way back."""
+    encoder = EncoderPositioner(0.5, leap_mm=100.0)
+    for number in range(10):
+        encoder.tell(EncoderSample(number * 1000, number * 100 * MS))
+    encoder.tell(EncoderSample(0, 2000 * MS))
+    encoder.tell(EncoderSample(20, 2010 * MS))
+    assert _mm(encoder.at(2010 * MS)) == 4500.0 + 100.0 + 10.0
+    assert encoder.at(1950 * MS) is None
+    assert encoder.losses == 1
+
+
+def test_what_was_taken_before_a_loss_keeps_its_place() -> None:
+    """The leap is at the sample that shows the loss, and nowhere before it."""
+    encoder = EncoderPositioner(0.5, leap_mm=100.0)
+    for number in range(10):
+        encoder.tell(EncoderSample(number * 1000, number * 100 * MS))
+    before = _mm(encoder.at(850 * MS))
+    encoder.tell(EncoderSample(10**9, 1000 * MS))
+    encoder.tell(EncoderSample(10**9 + 20, 1010 * MS))
+    assert _mm(encoder.at(850 * MS)) == before
+    assert _mm(encoder.at(1010 * MS)) == 4500.0 + 100.0 + 10.0
+
+
+def test_a_strip_that_trembles_over_a_restart_is_no_loss() -> None:
+    """One count back is nothing."""
+    encoder = EncoderPositioner(0.5, leap_mm=100.0)
+    encoder.resume(4000, 2000.0)
+    encoder.tell(EncoderSample(3999, 100 * MS))
+    assert _mm(encoder.at(100 * MS)) == 2000.0
+    encoder.tell(EncoderSample(4002, 120 * MS))
+    assert _mm(encoder.at(120 * MS)) == 2001.0
     assert encoder.losses == 0
 
 
@@ -238,7 +285,8 @@ def test_a_published_speed_does_not_hold_for_ever() -> None:
     assert line.at(10_500 * MS) is not None
     assert line.at(10_501 * MS) is None
     line.tell(SpeedSample(500.0, 11_000 * MS))
-    assert _mm(line.at(11_000 * MS)) == pytest.approx(10_500.0)
+    assert _mm(line.at(11_000 * MS)) == pytest.approx(10_250.0)
+    assert line.losses == 1
 
 
 @pytest.mark.parametrize("speed", [-1.0, math.nan, math.inf])
