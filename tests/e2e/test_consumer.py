@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge.sinks.mqtt import MqttSettings, MqttSink
+from edge.stage import Stage
 from tests.fakes import wait_until
 from tests.helpers.broker import Broker
 from tests.helpers.stages import OutboxRig, PublishRig, alert_message, running
@@ -114,18 +115,29 @@ def test_a_gap_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The station may be there before the subscription: then the rows come again a while later.
     monkeypatch.setattr("edge.pipeline.publish.CONFIRM_S", 2.0)
     outbox = OutboxRig(tmp_path, max_rows=10)
-    with outbox.running():
-        for n in range(30):
+    with (
+        outbox.running(),
+        Broker(tmp_path) as broker,
+        consumer(tmp_path, broker.port) as process,
+    ):
+
+        def publishing() -> Stage:
+            sink = MqttSink(MqttSettings("127.0.0.1", "sut", broker.port))
+            return PublishRig(outbox, sink, app_ack=True).stage()
+
+        wait_until(lambda: (tmp_path / "alerts.db").exists())
+        with running(publishing()):
+            for n in range(5):
+                outbox.store.put(alert_message(n))
+            wait_until(lambda: len(taken(tmp_path)) == 5, timeout_s=40.0)
+            wait_until(lambda: outbox.health.status(0).rows == 0, timeout_s=20.0)
+        for n in range(5, 35):
             outbox.store.put(alert_message(n))
-        wait_until(lambda: outbox.store.accepted == 30)
-        with Broker(tmp_path) as broker, consumer(tmp_path, broker.port) as process:
-            wait_until(lambda: (tmp_path / "alerts.db").exists())
-            rig = PublishRig(
-                outbox, MqttSink(MqttSettings("127.0.0.1", "sut", broker.port)), app_ack=True
-            )
-            with running(rig.stage()):
-                wait_until(lambda: len(taken(tmp_path)) == 10, timeout_s=40.0)
-            process.kill()
-            assert process.stdout is not None
-            said = process.stdout.read()
-    assert "20 dropped before 21" in said
+        wait_until(lambda: outbox.store.accepted == 35)
+        with running(publishing()):
+            wait_until(lambda: len(taken(tmp_path)) == 15, timeout_s=40.0)
+            wait_until(lambda: outbox.health.status(0).rows == 0, timeout_s=20.0)
+        process.kill()
+        assert process.stdout is not None
+        said = process.stdout.read()
+    assert "20 dropped before 26" in said

@@ -317,6 +317,7 @@ def test_an_outbox_of_version_1_gets_its_diaries(outbox: Outbox, path: Path) -> 
     outbox.close()
     raw = sqlite3.connect(path)
     raw.execute("DROP TABLE lot")
+    raw.execute("DROP INDEX outbox_seq")
     raw.execute("PRAGMA user_version=1")
     raw.close()
     again = Outbox.open(path, boot_id="b")
