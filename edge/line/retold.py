@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -11,22 +12,33 @@ from edge.line.run import Run
 from edge.line.settings import LineSettings
 from edge.records import LotEntry, LotTotals
 
+_log = logging.getLogger(__name__)
+
 
 def told_again(
     settings: LineSettings, entries: Sequence[LotEntry], now: datetime
 ) -> tuple[Run, Anchor | None]:
-    """A lot as its diary tells it, and its last anchor.
+    """A lot as its diary tells it, and its last anchor. An entry that cannot be read is passed over,
+    as a stretch that nobody judged.
 
     Raises
     ------
     ValueError
-        An entry cannot be read.
+        No entry can be read.
     """
+    unreadable = 0
     key, number = entries[-1].lot, entries[-1].number
     run, anchor = Run(settings, None, now, key=key, name="unknown"), None
     run.notebook = Notebook(key, number + 1)
     for entry in entries:
-        note = read(entry.body)
+        try:
+            note = read(entry.body)
+        except ValueError as error:
+            unreadable += 1
+            if unreadable == len(entries):
+                raise
+            _log.error("lot %s: an entry of its diary is lost: %s", key, error)
+            continue
         match note:
             case Started(name, at):
                 run.name, run.started_at = name, at

@@ -172,7 +172,10 @@ class _Reader:
                     spans += [(low, middle), (middle + 1, high)]
 
     def _late(self) -> bool:
-        return time.monotonic() > self._deadline
+        late = time.monotonic() > self._deadline
+        if late:
+            self.remark = "; there was no time for the rest"
+        return late
 
     def _last(self, *questions: str, bound: tuple[str, ...] = ()) -> int:
         """The largest number there may be: the first answer, or a guess; -1 when there is none."""

@@ -426,6 +426,21 @@ def test_a_diary_that_cannot_be_read_is_one_lot_lost() -> None:
     assert again.line.lot == "C-1"
 
 
+def test_an_entry_that_cannot_be_read_is_passed_over() -> None:
+    """The rest of its lot is told all the same; what stood in it counts as not judged."""
+    strip = Strip()
+    start(strip, 0.0)
+    strip.run(40, 400, (50.0, 60.0), (250.0, 260.0))
+    entries = list(strip.entries)
+    seen = [k for k, entry in enumerate(entries) if '"defects"' in entry.body]
+    entries[seen[0]] = replace(entries[seen[0]], body="{}")
+    again = Strip()
+    again.events += again.line.restore(entries, AT)
+    assert again.line.lot == "C-1"
+    assert again.line.counts["unreadable_lot"] == 0
+    assert again.totals.defects == {"scratches": 2}
+
+
 def test_between_lots_nothing_piles_up() -> None:
     """A strip that runs for years without a lot keeps what its open sections need."""
     strip = Strip()
