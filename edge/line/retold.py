@@ -18,8 +18,8 @@ _log = logging.getLogger(__name__)
 def told_again(
     settings: LineSettings, entries: Sequence[LotEntry], now: datetime
 ) -> tuple[Run, Anchor | None]:
-    """A lot as its diary tells it, and its last anchor. An entry that cannot be read is passed over,
-    as a stretch that nobody judged.
+    """A lot as its diary tells it, and its last anchor. An entry that cannot be read is passed
+    over, as a stretch that nobody judged.
 
     Raises
     ------
