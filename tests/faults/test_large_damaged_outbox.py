@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,8 @@ def test_f62_damage_in_a_large_file_is_found_when_it_is_met(damaged: Path) -> No
     again = Outbox.open(damaged, boot_id="b")
     assert again.damaged == damaged.with_name("outbox.corrupt-1")
     assert again.counters().salvaged > 100
+    (row,) = again.append([message(5000)])
+    assert row.message.seq == again.counters().rows  # it counts in the new epoch, from 1
     again.close()
     calm = Outbox.open(damaged, boot_id="b")
     assert (calm.damaged, calm.epoch) == (None, again.epoch)
@@ -62,6 +65,33 @@ def test_f62_without_a_second_look_a_large_file_stays_damaged(
     for _ in range(2):
         with pytest.raises(OutboxError, match="malformed"):
             Outbox.open(damaged, boot_id="b")
+
+
+def test_f62_an_index_that_does_not_fit_its_table_is_found(tmp_path: Path) -> None:
+    """The check at the start cannot see it; the one of a file under suspicion does."""
+    path = tmp_path / "outbox.db"
+    outbox = Outbox.open(path, boot_id="b")
+    outbox.append([message(number) for number in range(20)])
+    outbox.close()
+    # A row leaves the table behind the index's back.
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("PRAGMA writable_schema=ON")
+        entry = raw.execute("SELECT * FROM sqlite_master WHERE name = 'outbox_seq'").fetchone()
+        raw.execute("DELETE FROM sqlite_master WHERE name = 'outbox_seq'")
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("DELETE FROM outbox WHERE row = 5")
+        raw.execute("PRAGMA writable_schema=ON")
+        raw.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", entry)
+    unaware = Outbox.open(path, boot_id="b")
+    assert unaware.damaged is None
+    unaware.close()
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    suspect(path, error)
+    again = Outbox.open(path, boot_id="b")
+    assert again.damaged is not None
+    assert again.counters().salvaged == 19
+    again.close()
 
 
 def test_f62_damage_while_it_runs_is_looked_for_at_the_next_opening(damaged: Path) -> None:
