@@ -35,6 +35,7 @@ def old(tmp_path: Path) -> Path:
     outbox.close()
     raw = sqlite3.connect(path)
     raw.execute("DROP TABLE lot")
+    raw.execute("DROP INDEX outbox_seq")
     raw.execute("PRAGMA user_version=1")
     raw.close()
     return path
