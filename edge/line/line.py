@@ -12,7 +12,7 @@ from edge.errors import LotAbsent
 from edge.line.diary import Anchor, Ended, Lost, Resumed, Settled, Started
 from edge.line.geometry import Defect
 from edge.line.locator import Locator
-from edge.line.position import EncoderPositioner, Position, Positioner
+from edge.line.position import Position, Positioner
 from edge.line.report import pages
 from edge.line.retold import told_again, totals_of
 from edge.line.run import Run, Section
@@ -342,8 +342,6 @@ class StripLine:
         """How a restart finds its place on this run again."""
         if self._boot is None or run.origin is None:
             return None
-        if not isinstance(self._positioner, EncoderPositioner):
-            return None
         anchor = self._positioner.anchor
         return None if anchor is None else (anchor[0], anchor[1] - run.origin.mm, self._boot)
 
@@ -351,7 +349,4 @@ class StripLine:
         """Whether the encoder counted on from the anchor."""
         if anchor is None or anchor[2] != self._boot:
             return False
-        if not isinstance(self._positioner, EncoderPositioner):
-            return False
-        self._positioner.resume(anchor[0], anchor[1])
-        return True
+        return self._positioner.resume(anchor[0], anchor[1])

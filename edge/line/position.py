@@ -62,6 +62,15 @@ class Positioner(Protocol):
         """What was wrong with the samples, by kind, since the start."""
 
     @property
+    def anchor(self) -> tuple[int, float] | None:
+        """The last count, and the position that belongs to it in mm; None where nothing counts."""
+
+    def resume(self, count: int, mm: float) -> bool:
+        """Before the first sample: the counter went on while nobody looked, from ``count`` at the
+        position ``mm``. Whether positions go on from there.
+        """
+
+    @property
     def losses(self) -> int:
         """How often the place on the strip was lost: since then positions go on from where they
         were, and nobody knows how much strip ran meanwhile.
@@ -149,18 +158,17 @@ class EncoderPositioner:
 
     @property
     def anchor(self) -> tuple[int, float] | None:
-        """The last sample's count, and the position that belongs to it in mm; None before it."""
+        """See :class:`Positioner`; None before the first sample."""
         with self._lock:
             if not self._times:
                 return None
             return self._raw, (self._counts[-1] - self._debt) * self._mm_per_count
 
-    def resume(self, count: int, mm: float) -> None:
-        """Before the first sample: the counter went on while nobody looked, from ``count`` at the
-        position ``mm``.
-        """
+    def resume(self, count: int, mm: float) -> bool:
+        """See :class:`Positioner`."""
         with self._lock:
             self._resumed = (count, mm)
+        return True
 
     def tell(self, sample: LineSample) -> None:
         """Take a sample: the counter's value at a moment of the monotonic clock."""

@@ -61,6 +61,15 @@ class SpeedPositioner:
         with self._lock:
             return dict(self._faults)
 
+    @property
+    def anchor(self) -> tuple[int, float] | None:
+        """None: a speed counts nothing."""
+        return None
+
+    def resume(self, count: int, mm: float) -> bool:
+        """False: nobody knows how far the strip ran."""
+        return False
+
     def tell(self, sample: LineSample) -> None:
         """The speed from this moment on; one that is older than the last is left out, and counted.
         So is a strip that is said to stand still.

@@ -104,9 +104,8 @@ def open_output(uri: LineUri) -> LineOutput:
     LineUnavailable, ExtraAbsent
         As for ``GpioOutput``.
     """
-    if not isinstance(uri, GpioUri):
-        raise ValueError(f"only a GPIO line can be an output: write {_GPIO}")
-    return GpioOutput(uri.chip, uri.line)
+    gpio = _digital(uri, "an output")
+    return GpioOutput(gpio.chip, gpio.line)
 
 
 def open_input(uri: LineUri) -> LineInput:
@@ -119,9 +118,14 @@ def open_input(uri: LineUri) -> LineInput:
     LineUnavailable, ExtraAbsent
         As for ``GpioOutput``.
     """
+    gpio = _digital(uri, "an input")
+    return GpioInput(gpio.chip, gpio.line)
+
+
+def _digital(uri: LineUri, use: str) -> GpioUri:
     if not isinstance(uri, GpioUri):
-        raise ValueError(f"only a GPIO line can be an input: write {_GPIO}")
-    return GpioInput(uri.chip, uri.line)
+        raise ValueError(f"only a GPIO line can be {use}: write {_GPIO}")
+    return uri
 
 
 def _path(raw: str, text: str, example: str) -> str:

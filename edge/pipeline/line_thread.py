@@ -7,8 +7,9 @@ import sys
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Generic, TypeVar
 
 from edge.errors import LineUnavailable, LotAbsent
 from edge.health import LineHealth
@@ -32,14 +33,49 @@ COUNT_NS = 500_000_000
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Wire:
-    """One digital line, opened again when it failed."""
+_Port = TypeVar("_Port", bound=LineOutput | LineInput)
+_Value = TypeVar("_Value")
 
-    name: str
-    retry_ns: int = 0
-    said: str = ""
-    port: LineOutput | LineInput | None = None
+
+class _Wire(Generic[_Port]):
+    """One digital line, opened again when it failed; None where the station has none."""
+
+    def __init__(
+        self, name: str, open_port: Callable[[], _Port] | None, health: LineHealth
+    ) -> None:
+        self._name = name
+        self._open = open_port
+        self._health = health
+        self._port: _Port | None = None
+        self._retry_ns = 0
+        self._said = ""
+
+    def use(self, act: Callable[[_Port], _Value], now_ns: int) -> _Value | None:
+        """What it says, or None while it does not answer, which the health is told."""
+        if self._open is None or now_ns < self._retry_ns:
+            return None
+        try:
+            if self._port is None:
+                self._port = self._open()
+            value = act(self._port)
+        except LineUnavailable as error:
+            self.close()
+            if self._said != error.message:
+                self._said = error.message
+                _log.warning("%s; trying again", error)
+            self._retry_ns = now_ns + RETRY_NS
+            self._health.failing(self._name, error.message)
+            return None
+        if self._said:
+            self._said = ""
+            self._health.failing(self._name, None)
+        return value
+
+    def close(self) -> None:
+        """Release it. Harmless when not open."""
+        port, self._port = self._port, None
+        if port is not None:
+            port.close()
 
 
 class LineThread:
@@ -65,8 +101,8 @@ class LineThread:
         self._reading = threading.Lock()
         self._encoder_open = False
         self._encoder_retry_ns = 0
-        self._gate = _Wire("gate")
-        self._lots = _Wire("lots")
+        self._gate = _Wire("gate", parts.open_gate, health)
+        self._lots = _Wire("lots input", parts.open_lots, health)
         self._levels: deque[bool] = deque(maxlen=STEADY)
         self._lot_on: bool | None = None
         self._counted_ns = 0
@@ -85,9 +121,8 @@ class LineThread:
                 self._count(now_ns)
                 stage.wait(POLL_S)
         finally:
-            for wire in (self._gate, self._lots):
-                if wire.port is not None:
-                    wire.port.close()
+            self._gate.close()
+            self._lots.close()
             self._close_encoder()
 
     def read_encoder(self) -> None:
@@ -132,18 +167,9 @@ class LineThread:
 
         At first, a lot that is open already goes on while it is on: that of before a restart.
         """
-        open_lots = self._parts.open_lots
-        if open_lots is None or now_ns < self._lots.retry_ns:
+        on = self._lots.use(lambda lots: lots.get(), now_ns)
+        if on is None:
             return
-        try:
-            if self._lots.port is None:
-                self._lots.port = open_lots()
-            assert isinstance(self._lots.port, LineInput)
-            on = self._lots.port.get()
-        except LineUnavailable as error:
-            self._lose(self._lots, error, now_ns)
-            return
-        self._found(self._lots)
         self._levels.append(on)
         if len(self._levels) < STEADY or len(set(self._levels)) > 1 or on == self._lot_on:
             return
@@ -158,33 +184,7 @@ class LineThread:
                 _log.warning("%s", error)
 
     def _drive_gate(self, passes: bool, now_ns: int) -> None:
-        open_gate = self._parts.open_gate
-        if open_gate is None or now_ns < self._gate.retry_ns:
-            return
-        try:
-            if self._gate.port is None:
-                self._gate.port = open_gate()
-            assert isinstance(self._gate.port, LineOutput)
-            self._gate.port.set(passes)
-        except LineUnavailable as error:
-            self._lose(self._gate, error, now_ns)
-            return
-        self._found(self._gate)
-
-    def _lose(self, wire: _Wire, error: LineUnavailable, now_ns: int) -> None:
-        if wire.port is not None:
-            wire.port.close()
-            wire.port = None
-        if wire.said != error.message:
-            wire.said = error.message
-            _log.warning("%s; trying again", error)
-        wire.retry_ns = now_ns + RETRY_NS
-        self._health.failing(wire.name, error.message)
-
-    def _found(self, wire: _Wire) -> None:
-        if wire.said:
-            wire.said, wire.retry_ns = "", 0
-            self._health.failing(wire.name, None)
+        self._gate.use(lambda gate: gate.set(passes), now_ns)
 
     def _count(self, now_ns: int) -> None:
         if now_ns - self._counted_ns < COUNT_NS:

@@ -19,7 +19,7 @@ from edge.pipeline.store import Store
 from edge.protocols import Sink
 from edge.records import Message
 from edge.stage import Stage, stop_all
-from tests.fakes import make_alert, make_frame, make_observation, wait_until
+from tests.fakes import FakeSink, make_alert, make_frame, make_observation, wait_until
 
 BOOT = "7e1f6c1e-0000-4000-8000-000000000000"
 STATION = StationInfo("linesight", "n1", BOOT, "0123456789ab", True)
@@ -122,3 +122,17 @@ class PublishRig:
 
     def stage(self) -> Stage:
         return Stage("publish", self.publisher.run, interrupt=self._wake)
+
+
+@contextmanager
+def publishing(outbox: OutboxRig, sink: FakeSink, *, app_ack: bool = False) -> Iterator[PublishRig]:
+    """Store and publisher at work; at the end the publisher stops first, at once."""
+    with outbox.running():
+        rig = PublishRig(outbox, sink, app_ack=app_ack)
+        with running(rig.stage()):
+            yield rig
+
+
+def numbers(sink: FakeSink) -> list[int]:
+    """The alerts that were sent, in order."""
+    return [number_of(message) for message in sink.rows()]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,9 @@ from tests.helpers.stages import (
     ALERTS,
     STATION,
     OutboxRig,
-    PublishRig,
     alert_message,
-    number_of,
-    running,
+    numbers,
+    publishing,
 )
 
 ACK = "linesight/n1/cmd/ack"
@@ -30,20 +27,6 @@ ACK = "linesight/n1/cmd/ack"
 def outbox(tmp_path: Path) -> OutboxRig:
     """A store on a real database."""
     return OutboxRig(tmp_path)
-
-
-@contextmanager
-def publishing(outbox: OutboxRig, sink: FakeSink, *, app_ack: bool = True) -> Iterator[PublishRig]:
-    """Store and publisher at work; at the end the publisher stops first, at once."""
-    with outbox.running():
-        rig = PublishRig(outbox, sink, app_ack=app_ack)
-        with running(rig.stage()):
-            yield rig
-
-
-def numbers(sink: FakeSink) -> list[int]:
-    """The alerts that were sent, in order."""
-    return [number_of(message) for message in sink.rows()]
 
 
 def confirm(sink: FakeSink, seq: int, *, topic: str = ALERTS, epoch: str | None = None) -> None:
@@ -56,7 +39,7 @@ def confirm(sink: FakeSink, seq: int, *, topic: str = ALERTS, epoch: str | None 
 def test_what_is_confirmed_leaves_the_disk(outbox: OutboxRig) -> None:
     """Everything of the topic up to the number; the broker's word alone deletes nothing."""
     sink = FakeSink()
-    with publishing(outbox, sink):
+    with publishing(outbox, sink, app_ack=True):
         for n in range(10):
             outbox.store.put(alert_message(n))
         outbox.store.put(alert_message(100, camera="c2"))
@@ -69,7 +52,7 @@ def test_what_is_confirmed_leaves_the_disk(outbox: OutboxRig) -> None:
 def test_the_brokers_word_is_enough_by_default(outbox: OutboxRig) -> None:
     """The twin: without ``ack = "app"`` rows leave with their PUBACK, and an ack is no command."""
     sink = FakeSink()
-    with publishing(outbox, sink, app_ack=False):
+    with publishing(outbox, sink):
         for n in range(3):
             outbox.store.put(alert_message(n))
         wait_until(lambda: len(sink.rows()) == 3)
@@ -81,7 +64,7 @@ def test_the_brokers_word_is_enough_by_default(outbox: OutboxRig) -> None:
 def test_rows_come_again_after_a_connect(outbox: OutboxRig) -> None:
     """Unconfirmed ones, in their order: what a broker has acknowledged and forgot is not lost."""
     sink = FakeSink()
-    with publishing(outbox, sink) as rig:
+    with publishing(outbox, sink, app_ack=True) as rig:
         for n in range(5):
             outbox.store.put(alert_message(n))
         wait_until(lambda: len(sink.rows()) == 5)
@@ -102,7 +85,7 @@ def test_rows_come_again_when_nobody_confirms(
     monkeypatch.setattr("edge.pipeline.publish.LOOK_AGAIN_S", 0.05)
     monkeypatch.setattr("edge.pipeline.publish.POLL_S", 0.05)
     sink = FakeSink()
-    with publishing(outbox, sink):
+    with publishing(outbox, sink, app_ack=True):
         outbox.store.put(alert_message(1))
         wait_until(lambda: len(sink.rows()) == 1)
         outbox.store.put(alert_message(2))
@@ -117,7 +100,7 @@ def test_rows_come_again_when_nobody_confirms(
 def test_new_rows_go_on_while_old_ones_rest(outbox: OutboxRig) -> None:
     """A consumer that is away holds up nobody: more rows than are read ahead at once go out."""
     sink = FakeSink()
-    with publishing(outbox, sink):
+    with publishing(outbox, sink, app_ack=True):
         for n in range(300):
             outbox.store.put(alert_message(n))
         wait_until(lambda: len(sink.rows()) == 300)
@@ -135,7 +118,7 @@ def test_rested_rows_do_not_hold_up_new_ones(
     monkeypatch.setattr("edge.pipeline.publish.CONFIRM_S", 0.01)
     monkeypatch.setattr("edge.pipeline.publish.LOOK_AGAIN_S", 0.0)
     sink = FakeSink()
-    with publishing(outbox, sink):
+    with publishing(outbox, sink, app_ack=True):
         for start in range(0, 2000, 500):
             for n in range(start, start + 500):
                 outbox.store.put(alert_message(n))
@@ -154,7 +137,7 @@ def test_a_topic_without_a_consumer_is_held_back(
     monkeypatch.setattr("edge.pipeline.publish.NO_CONSUMER_S", 0.1)
     there = [False]
     sink = FakeSink(answer=lambda one: 16 if one.topic == ALERTS and not there[0] else 0)
-    with publishing(outbox, sink):
+    with publishing(outbox, sink, app_ack=True):
         for n in range(20):
             outbox.store.put(alert_message(n))
         outbox.store.put(alert_message(100, camera="c2"))
@@ -184,7 +167,7 @@ def test_a_stream_of_confirmations_does_not_hold_up_alerts(outbox: OutboxRig) ->
 def test_another_epoch_confirms_nothing(outbox: OutboxRig, other: str) -> None:
     """Its numbers mean other messages."""
     sink = FakeSink()
-    with publishing(outbox, sink):
+    with publishing(outbox, sink, app_ack=True):
         for n in range(3):
             outbox.store.put(alert_message(n))
         wait_until(lambda: len(sink.rows()) == 3)
@@ -230,7 +213,7 @@ def test_a_confirmation_names_epoch_topic_and_number() -> None:
 def test_junk_on_the_topic_harms_nothing(outbox: OutboxRig) -> None:
     """Numbers that no database holds and bytes that are no JSON: the next one still counts."""
     sink = FakeSink()
-    with publishing(outbox, sink):
+    with publishing(outbox, sink, app_ack=True):
         outbox.store.put(alert_message(1))
         wait_until(lambda: len(sink.rows()) == 1)
         for payload in (b"\xff", b"{}", b'{"epoch": "x", "topic": "t", "seq": -5}'):

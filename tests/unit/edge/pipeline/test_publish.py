@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +21,8 @@ from tests.helpers.stages import (
     PublishRig,
     alert_message,
     number_of,
+    numbers,
+    publishing,
     running,
 )
 
@@ -33,20 +33,6 @@ ONLINE = "linesight/n1/availability"
 def outbox(tmp_path: Path) -> OutboxRig:
     """A store on a real database."""
     return OutboxRig(tmp_path)
-
-
-@contextmanager
-def publishing(outbox: OutboxRig, sink: FakeSink) -> Iterator[PublishRig]:
-    """Store and publisher at work; at the end the publisher stops first, at once."""
-    with outbox.running():
-        rig = PublishRig(outbox, sink)
-        with running(rig.stage()):
-            yield rig
-
-
-def numbers(sink: FakeSink) -> list[int]:
-    """The alerts that were sent, in order."""
-    return [number_of(message) for message in sink.rows()]
 
 
 def body(message: Message) -> dict[str, object]:
